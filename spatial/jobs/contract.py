@@ -1,0 +1,148 @@
+"""What an analysis is: one class with one frozen parameter model, found by entry point ``spatial.analyses``.
+
+An analysis knows no web and no database. It receives its inputs as readers on one grid, writes its result block by block
+through a writer, and reports progress. The runner (`spatial.jobs.run`) gives it those, so that the library call, the
+command and the OGC process are the same run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from spatial.catalog import Band, Text
+
+if TYPE_CHECKING:
+    import geopandas
+    import numpy as np
+    from numpy.typing import NDArray
+    from odc.geo.geobox import GeoBox
+
+__all__ = [
+    "Analysis",
+    "AnalysisResult",
+    "Factor",
+    "InputSpec",
+    "Inputs",
+    "Outputs",
+    "Parameters",
+    "Progress",
+    "RasterInput",
+    "RasterOutput",
+]
+
+Progress = Callable[[float, str], None]
+"""Called with the share done (0–1) and a short bilingual text; raises `JobDismissed` to stop the work."""
+
+
+class Parameters(BaseModel):
+    """Base of every parameter model. ``bbox`` limits a run to a window of the province."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bbox: tuple[float, float, float, float] | None = Field(
+        None,
+        description="West, south, east, north, degrees (CRS84); default: the extent of the base raster. "
+        "范围：西、南、东、北（度）。",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """A layer that the analysis reads. `optional` inputs that are missing make their factor «not assessed»."""
+
+    role: str
+    layer: str
+    kind: Literal["raster", "vector"]
+    title: Text
+    optional: bool = False
+    resampling: Literal["exact", "bilinear", "nearest"] = "exact"
+    """How a raster comes to the run's grid: ``exact`` demands the same grid (`GridMismatch` otherwise)."""
+
+
+class RasterInput(Protocol):
+    """A raster read by window on the run's grid."""
+
+    layer_id: str
+    version: str
+    unit: str | None
+
+    def read(self, row: int, col: int, height: int, width: int, *, band: int = 1) -> NDArray[np.float32]:
+        """float32 (height, width), NaN = nodata; parts outside the raster's extent are NaN."""
+        ...
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Everything an analysis may read."""
+
+    grid: GeoBox
+    """Run grid, EPSG:4490, north up."""
+    rasters: Mapping[str, RasterInput]
+    """Role → raster; missing optional roles are absent."""
+    frames: Mapping[str, geopandas.GeoDataFrame]
+    """Role → features in EPSG:4490 that touch the grid's extent (with its margin)."""
+    rules: Mapping[str, Any]
+    """Rule files under ``layers/rules/`` by stem."""
+    versions: Mapping[str, str]
+    """Layer id → version, for provenance."""
+    scratch: str
+    """Folder for temporary files of this run; removed afterwards."""
+
+
+class RasterOutput(Protocol):
+    """A raster written by block on the run's grid."""
+
+    def write(self, row: int, col: int, values: NDArray[Any], *, band: int = 1) -> None: ...
+
+
+class Outputs(Protocol):
+    """Where an analysis puts its result."""
+
+    def raster(
+        self, name: str, *, bands: tuple[Band, ...], dtype: str, nodata: float, title: Text, style: Mapping[str, Any]
+    ) -> RasterOutput:
+        """Open the raster `name` on the run's grid; it is written aside and becomes a COG at the end."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """How one factor (单项指标) entered the result."""
+
+    id: str
+    title: Text
+    assessed: bool
+    note: Text
+    source: str
+
+
+@dataclass(frozen=True)
+class AnalysisResult:
+    """What an analysis returns besides its rasters."""
+
+    factors: tuple[Factor, ...]
+    tables: Mapping[str, Any] = field(default_factory=dict)
+    """Name → list of rows (JSON-able), for example ``by_county``."""
+    notes: tuple[Text, ...] = ()
+
+
+class Analysis(Protocol):
+    """One question; the class is registered under the entry point group ``spatial.analyses``."""
+
+    id: ClassVar[str]
+    version: ClassVar[str]
+    title: ClassVar[Text]
+    description: ClassVar[Text]
+    method: ClassVar[str]
+    """Clause of the method that it follows, for provenance."""
+    parameters: ClassVar[type[Parameters]]
+    inputs: ClassVar[tuple[InputSpec, ...]]
+    base: ClassVar[str]
+    """Role of the raster whose grid is the run's grid."""
+    result_theme: ClassVar[tuple[str, ...]]
+
+    def run(self, inputs: Inputs, parameters: Any, outputs: Outputs, progress: Progress) -> AnalysisResult: ...

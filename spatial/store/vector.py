@@ -1,0 +1,159 @@
+"""The one interface of the vector stores; DuckDB and PostGIS give the same answers through it.
+
+A published version of a layer is one immutable table: ``fid`` (bigint, unique), the fields of the layer, ``geom``
+(EPSG:4490, x = longitude, rounded to 9 decimals) and ``geom_3857`` (for tiles). Beside it stand generalised tables for
+low zooms. Everything a reader needs to know of it is a `PublishedTable`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from spatial.catalog import Layer
+from spatial.crs import CRS84, ServedCRS
+
+if TYPE_CHECKING:
+    import geopandas
+
+__all__ = ["Interval", "ItemQuery", "Page", "PublishedTable", "VectorStore"]
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedTable:
+    """One published version of a vector layer.
+
+    Attributes
+    ----------
+    layer : Layer
+    version : str
+        Version id; with the layer id it names the data for ever.
+    table : str
+        Name in the store: table of PostGIS, or file stem of DuckDB.
+    count : int
+        Number of features.
+    extent : tuple of 4 floats
+        West, south, east, north in EPSG:4490, x first.
+    geometry_type : str
+        ``Point``, ``MultiLineString``, ``MultiPolygon`` …
+    generalised : mapping of int to str
+        Zoom → suffix of the table that serves tiles up to and including that zoom; empty for small layers and points.
+    time_extent : tuple of two datetimes or None
+    """
+
+    layer: Layer
+    version: str
+    table: str
+    count: int
+    extent: tuple[float, float, float, float]
+    geometry_type: str
+    generalised: Mapping[int, str] = field(default_factory=dict)
+    time_extent: tuple[datetime, datetime] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A time interval, both ends included; None is open. UTC."""
+
+    start: datetime | None
+    end: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemQuery:
+    """What a page of features asks for; every value is already parsed and checked.
+
+    Attributes
+    ----------
+    limit : int
+    after : int or None
+        Keyset: only features with ``fid`` greater than this.
+    offset : int
+        Skipped features; for clients that count pages. `after` is the fast way.
+    area : shapely geometry or None
+        Query area in EPSG:4490, x first (from ``bbox``); features that intersect it.
+    interval : Interval or None
+    equals : mapping
+        Property → value (``?name=value``), typed by the field.
+    cql2 : mapping or None
+        CQL2 JSON.
+    filter_crs : ServedCRS
+        CRS of geometries inside `cql2`; their coordinates are in wire order.
+    crs : ServedCRS
+        CRS of the answer.
+    properties : tuple or None
+        Properties wanted; None is all.
+    skip_geometry : bool
+    """
+
+    limit: int = 10
+    after: int | None = None
+    offset: int = 0
+    area: Any = None
+    interval: Interval | None = None
+    equals: Mapping[str, Any] = field(default_factory=dict)
+    cql2: Mapping[str, Any] | None = None
+    filter_crs: ServedCRS = CRS84
+    crs: ServedCRS = CRS84
+    properties: tuple[str, ...] | None = None
+    skip_geometry: bool = False
+
+    @property
+    def is_filtered(self) -> bool:
+        """True if fewer features than the whole layer can match."""
+        return bool(self.area is not None or self.interval or self.equals or self.cql2)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of features, each the UTF-8 text of one GeoJSON Feature in the wire order of the CRS asked for."""
+
+    features: list[str]
+    fids: list[int]
+    more: bool
+
+
+class VectorStore(Protocol):
+    """What DuckDB and PostGIS both do. The methods with ``a`` are the same, awaitable (no thread is held on PostGIS)."""
+
+    def publish(self, layer: Layer, version: str, frame: geopandas.GeoDataFrame) -> PublishedTable:
+        """Write a version from a clean frame (EPSG:4490, field names of the layer, index = fid); all or nothing."""
+        ...
+
+    def drop(self, table: PublishedTable) -> None:
+        """Remove what `publish` wrote, if it is there."""
+        ...
+
+    def page(self, table: PublishedTable, query: ItemQuery) -> Page: ...
+    async def apage(self, table: PublishedTable, query: ItemQuery) -> Page: ...
+
+    def count(self, table: PublishedTable, query: ItemQuery) -> int:
+        """Exact number of features that match (limit, after and offset do not count)."""
+        ...
+
+    async def acount(self, table: PublishedTable, query: ItemQuery) -> int: ...
+
+    def item(self, table: PublishedTable, fid: int, crs: ServedCRS) -> str:
+        """One feature as GeoJSON text; raises `FeatureNotFound`."""
+        ...
+
+    async def aitem(self, table: PublishedTable, fid: int, crs: ServedCRS) -> str: ...
+
+    def tile(self, table: PublishedTable, tms: str, z: int, x: int, y: int) -> bytes:
+        """Mapbox vector tile, one layer named by the layer id, fid as feature id; empty bytes where nothing is."""
+        ...
+
+    async def atile(self, table: PublishedTable, tms: str, z: int, x: int, y: int) -> bytes: ...
+
+    def frame(self, table: PublishedTable, query: ItemQuery | None = None) -> geopandas.GeoDataFrame:
+        """Features as a GeoDataFrame (EPSG:4490, index = fid); without a query the whole layer."""
+        ...
+
+    def ping(self) -> None:
+        """Raise `StoreUnavailable` if the store cannot answer."""
+        ...
+
+    async def aclose(self) -> None: ...
+    def close(self) -> None: ...
