@@ -54,6 +54,9 @@ class Settings(BaseSettings):
         None,
         description="SQLAlchemy address of the state (versions, jobs); default SQLite in `var_dir`. 状态库地址。",
     )
+    grades: tuple[Literal["公开", "内部", "敏感"], ...] = Field(
+        ("公开",), description="Grades of layers that this server shows, as a JSON list. 对外展示的图层密级。"
+    )
     max_page: int = Field(10_000, ge=1, description="Largest `limit`; a larger one is lowered. 单页要素上限。")
     count_exact_below: int = Field(
         20_000, ge=0, description="Layers up to this many features get an exact `numberMatched`. 精确计数阈值。"

@@ -1,0 +1,229 @@
+"""The one place where everything is put together: routes, error answers, health, metrics and the portal's files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from spatial.errors import NotFound, PayloadTooLarge, SpatialError, StoreUnavailable
+from spatial.settings import Settings
+from spatial.settings import settings as environment_settings
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from spatial.store.datastore import DataStore
+
+__all__ = ["create_app"]
+
+PORTAL = Path(__file__).parent / "static" / "portal"
+_CSP = (
+    "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; worker-src 'self' blob:; "
+    "object-src 'none'; base-uri 'none'; frame-ancestors 'self'"
+)
+log = structlog.get_logger("onemap")
+
+
+def create_app(settings: Settings | None = None) -> Starlette:
+    """The application of one server process.
+
+    Parameters
+    ----------
+    settings : Settings, optional
+        Default: the environment.
+    """
+    import tiles
+    from spatial import api, ogc
+    from spatial.ogc import processes
+    from spatial.store.datastore import DataStore
+
+    chosen = settings or environment_settings()
+    store = DataStore.open(chosen)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        yield
+        await store.aclose()
+
+    routes: list[BaseRoute] = [
+        *tiles.routes(store),
+        *processes.routes(store),
+        *ogc.routes(store),
+        *api.routes(store),
+        *_operations(store),
+        *_portal(),
+    ]
+    middleware = [
+        Middleware(_Envelope, limit=chosen.max_body_bytes),
+        Middleware(GZipMiddleware, minimum_size=1400, compresslevel=5),
+    ]
+    if chosen.cors_origins:
+        cors = Middleware(
+            CORSMiddleware,
+            allow_origins=list(chosen.cors_origins),
+            allow_methods=["GET", "HEAD", "POST", "DELETE", "OPTIONS"],
+            expose_headers=["Content-Crs", "ETag", "Link", "Location", "Preference-Applied"],
+        )
+        middleware.insert(0, cors)
+    app = Starlette(
+        routes=routes,
+        middleware=middleware,
+        lifespan=lifespan,
+        exception_handlers={SpatialError: _problem, HTTPException: _http_problem, Exception: _unexpected},
+    )
+    app.state.datastore = store
+    return app
+
+
+def _problem_response(document: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
+    return JSONResponse(
+        document, status_code=document["status"], media_type="application/problem+json", headers=headers
+    )
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, SpatialError)
+    document = error.problem() | {"instance": request.url.path}
+    if document["status"] >= 500:
+        log.error("request failed", path=request.url.path, error=document["title"], detail=error.en)
+    return _problem_response(document, {"Retry-After": "5"} if document["status"] in {429, 503} else None)
+
+
+async def _http_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        path = request.url.path
+        missing = NotFound(
+            f"没有地址 {path}；目录见 /ogc 与 /api/v1/catalogue", f"nothing at {path}; see /ogc and /api/v1/catalogue"
+        )
+        return _problem_response(missing.problem() | {"instance": path})
+    document = {
+        "type": "about:blank",
+        "title": error.detail,
+        "status": error.status_code,
+        "detail": f"请求方法或形式不被接受 / {error.detail}",
+        "instance": request.url.path,
+    }
+    return _problem_response(document, dict(error.headers or {}))
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    log.exception("unexpected error", path=request.url.path, exc_info=error)
+    ours = SpatialError(
+        "服务内部错误，已记录；请联系管理员", "internal error; it has been logged, please tell the operator"
+    )
+    return _problem_response(ours.problem() | {"instance": request.url.path})
+
+
+class _Envelope:
+    """Security headers, the size limit of request bodies, and the request counters; plain ASGI to stay cheap."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        from prometheus_client import REGISTRY, Counter, Histogram
+
+        self.app = app
+        self.limit = limit
+        known = getattr(REGISTRY, "_names_to_collectors", {})
+        # A process may create several applications (tests); the registry wants each name once.
+        self.requests = known.get("onemap_requests") or Counter("onemap_requests", "Requests", ["area", "status"])
+        self.seconds = known.get("onemap_request_seconds") or Histogram("onemap_request_seconds", "Seconds", ["area"])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        area = scope["path"].split("/", 2)[1] or "portal"
+        area = area if area in {"ogc", "tiles", "api", "assets", "portal"} else "other"
+        code = 500
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal code
+            if message["type"] == "http.response.start":
+                code = message["status"]
+                message["headers"] = [*message["headers"], (b"x-content-type-options", b"nosniff")]
+            await send(message)
+
+        received = 0
+
+        async def limited_receive() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self.limit:
+                raise _too_large(self.limit)
+            return message
+
+        try:
+            await self.app(scope, limited_receive, send_with_headers)
+        finally:
+            self.requests.labels(area, str(code)).inc()
+            self.seconds.labels(area).observe(time.perf_counter() - started)
+
+
+def _too_large(limit: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"请求体超过 {limit} 字节", f"the request body exceeds {limit} bytes", limit=limit)
+
+
+def _operations(store: DataStore) -> list[BaseRoute]:
+    async def health(request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def ready(request: Request) -> Response:
+        from starlette.concurrency import run_in_threadpool
+
+        await run_in_threadpool(store.vectors.ping)
+        snapshot = store.snapshot()
+        if not snapshot.layers():
+            raise StoreUnavailable(
+                "尚未发布任何图层；请运行 onemap layers publish --all",
+                "no layer is published; run: onemap layers publish --all",
+            )
+        return JSONResponse({"status": "ready", "revision": snapshot.revision, "layers": len(snapshot.layers())})
+
+    async def metrics(request: Request) -> Response:
+        from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return [Route("/health", health), Route("/ready", ready), Route("/metrics", metrics)]
+
+
+def _portal() -> list[BaseRoute]:
+    """The built web map; without a build a plain page says how to build it."""
+
+    async def index(request: Request) -> Response:
+        page = PORTAL / "index.html"
+        if not page.is_file():
+            text = "门户尚未构建，请运行 make portal / the portal is not built, run: make portal\n"
+            return Response(text, media_type="text/plain; charset=utf-8", status_code=503)
+        return FileResponse(page, headers={"Content-Security-Policy": _CSP, "Cache-Control": "no-cache"})
+
+    found: list[BaseRoute] = [Route("/", index)]
+    if PORTAL.is_dir():
+        found.append(Mount("/", _PortalFiles(directory=PORTAL)))
+    return found
+
+
+class _PortalFiles(StaticFiles):
+    """Files of the portal; those with a hash in their name never change."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        if path.startswith("assets/"):
+            response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        return response

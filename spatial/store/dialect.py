@@ -1,0 +1,238 @@
+"""What differs between the SQL of PostGIS and of DuckDB; everything else is written once in `statements` and `cql2_sql`.
+
+Both databases read ``$1, $2 …`` as placeholders, so one text serves both. Values are always bound and always cast:
+``$3::bigint``. Nothing that a caller sends ever becomes SQL text.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Literal
+
+__all__ = ["DUCKDB", "POSTGIS", "Bounds", "Dialect", "Kind", "Parameters", "column", "quote"]
+
+Kind = Literal["string", "integer", "number", "boolean", "date", "datetime", "geometry"]
+Bounds = tuple[float, float, float, float]
+
+RESERVED = frozenset({"fid", "geom", "geom_3857", "rowid", "ctid", "xmin", "xmax", "cmin", "cmax", "tableoid", "oid"})
+"""Column names of our own and system columns of the databases; a field of such a name is stored under another."""
+
+
+def quote(identifier: str) -> str:
+    """Identifier in double quotes, safe in both databases."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def column(name: str) -> str:
+    """Quoted column of a layer field.
+
+    >>> column("name"), column("fid")
+    ('"name"', '"fid (field)"')
+    """
+    return quote(f"{name} (field)" if name in RESERVED else name)
+
+
+@dataclass(slots=True)
+class Parameters:
+    """Collects bound values while a statement is written."""
+
+    dialect: Dialect
+    values: list[Any] = field(default_factory=list)
+
+    def add(self, value: Any, kind: Kind) -> str:
+        """Bind a value and return its placeholder with the cast of its type."""
+        self.values.append(self.dialect.bind(value, kind))
+        return f"${len(self.values)}::{self.dialect.types[kind]}"
+
+    def add_geometry(self, wkb: bytes) -> str:
+        """Bind a geometry in storage coordinates (WKB, x = longitude)."""
+        self.values.append(wkb)
+        return self.dialect.geometry_from_wkb(f"${len(self.values)}")
+
+
+class Dialect(ABC):
+    """SQL of one database."""
+
+    name: ClassVar[str]
+    types: ClassVar[dict[Kind, str]]
+    geometry_types: ClassVar[tuple[str, str]]
+    """Column types of ``geom`` and ``geom_3857``."""
+
+    def bind(self, value: Any, kind: Kind) -> Any:
+        """Python value that the driver sends for a value of `kind`."""
+        return value
+
+    @abstractmethod
+    def geometry_from_wkb(self, placeholder: str) -> str:
+        """Geometry in EPSG:4490 from a bound WKB."""
+
+    @abstractmethod
+    def envelope(self, bounds: Bounds, srid: int) -> str:
+        """Rectangle with constant corners; the corners are floats of ours, never text of a caller."""
+
+    @abstractmethod
+    def geojson(self, geometry: str) -> str:
+        """GeoJSON text of a geometry, 9 decimals at most."""
+
+    @abstractmethod
+    def wkb(self, geometry: str) -> str:
+        """WKB of a geometry."""
+
+    @abstractmethod
+    def ordered(self, text: str) -> str:
+        """A text expression that compares by code point (COLLATE "C")."""
+
+    @abstractmethod
+    def instant_text(self, instant: str) -> str:
+        """RFC 3339 text of a datetime in UTC, without trailing zeros of the fraction, without quotes."""
+
+    @abstractmethod
+    def page(self, source: str, result: Sequence[str], where: str, limit: str, offset: str) -> str:
+        """Statement for one page in the order of fid."""
+
+    @abstractmethod
+    def tile(self, source: str, layer: str, attributes: Sequence[tuple[str, str]], bounds: Bounds, srid: int) -> str:
+        """Statement that gives one row: the vector tile and, as a number, how many features it holds."""
+
+    def json_value(self, expression: str, kind: str) -> str:
+        """JSON text of an attribute; SQL NULL becomes ``null``."""
+        if kind == "string":
+            text = f"to_json({expression})::text"
+        elif kind in {"integer", "number"}:
+            text = f"{expression}::text"
+        elif kind == "boolean":
+            return f"CASE WHEN {expression} THEN 'true' WHEN NOT {expression} THEN 'false' ELSE 'null' END"
+        elif kind == "date":
+            text = f"""'"' || {expression}::text || '"'"""
+        else:
+            text = f"""'"' || {self.instant_text(expression)} || '"'"""
+        return f"coalesce({text}, 'null')"
+
+    def tile_value(self, expression: str, kind: str) -> str:
+        """Attribute as a vector tile can hold it: dates and datetimes become ISO 8601 text."""
+        if kind == "date":
+            return f"{expression}::text"
+        return self.instant_text(expression) if kind == "datetime" else expression
+
+
+class _PostGIS(Dialect):
+    name = "postgis"
+    types: ClassVar[dict[Kind, str]] = {
+        "string": "text",
+        "integer": "bigint",
+        "number": "float8",
+        "boolean": "boolean",
+        "date": "date",
+        "datetime": "timestamptz",
+        "geometry": "geometry",
+    }
+    geometry_types = ("geometry(Geometry, 4490)", "geometry(Geometry, 3857)")
+
+    def bind(self, value: Any, kind: Kind) -> Any:
+        if kind == "integer" and value is not None:
+            from psycopg.types.numeric import Int8
+
+            return Int8(value)  # one parameter type, so one prepared statement, whatever the size of the number
+        return value
+
+    def geometry_from_wkb(self, placeholder: str) -> str:
+        return f"ST_GeomFromWKB({placeholder}::bytea, 4490)"
+
+    def envelope(self, bounds: Bounds, srid: int) -> str:
+        return f"ST_MakeEnvelope({', '.join(repr(float(v)) for v in bounds)}, {srid})"
+
+    def geojson(self, geometry: str) -> str:
+        return f"ST_AsGeoJSON({geometry}, 9, 0)"
+
+    def wkb(self, geometry: str) -> str:
+        return f"ST_AsBinary({geometry})"
+
+    def ordered(self, text: str) -> str:
+        return f'({text}) COLLATE "C"'
+
+    def instant_text(self, instant: str) -> str:
+        text = f"to_char({instant} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US')"
+        return f"rtrim(rtrim({text}, '0'), '.') || 'Z'"
+
+    def page(self, source: str, result: Sequence[str], where: str, limit: str, offset: str) -> str:
+        return f"SELECT {', '.join(result)} FROM {source} WHERE {where} ORDER BY fid LIMIT {limit} OFFSET {offset}"
+
+    def tile(self, source: str, layer: str, attributes: Sequence[tuple[str, str]], bounds: Bounds, srid: int) -> str:
+        geometry = "geom_3857" if srid == 3857 else "geom"
+        srid = 3857 if srid == 3857 else 4490
+        selected = "".join(f", {expression} AS {quote(name)}" for name, expression in attributes)
+        # The box is a stable text per tile matrix, its corners are bound: one prepared statement a layer.
+        box = f"ST_MakeEnvelope($1, $2, $3, $4, {srid})"
+        wide = f"ST_MakeEnvelope($5, $6, $7, $8, {srid})"
+        return (
+            f"SELECT ST_AsMVT(t, $9, 4096, '(geom)', '(fid)'), count(*) FROM (SELECT fid AS \"(fid)\"{selected}, "
+            f'ST_AsMVTGeom({geometry}, {box}, 4096, 64, true) AS "(geom)" FROM {source} WHERE {geometry} && {wide}'
+            f') t WHERE "(geom)" IS NOT NULL'
+        )
+
+
+class _DuckDB(Dialect):
+    name = "duckdb"
+    types: ClassVar[dict[Kind, str]] = {
+        "string": "varchar",
+        "integer": "bigint",
+        "number": "double",
+        "boolean": "boolean",
+        "date": "date",
+        # A timestamp in UTC: the type with a zone would need the session's zone for every text.
+        "datetime": "timestamp",
+        "geometry": "geometry",
+    }
+    geometry_types = ("geometry", "geometry")
+
+    def bind(self, value: Any, kind: Kind) -> Any:
+        if kind == "datetime" and isinstance(value, datetime) and value.tzinfo is not None:
+            return value.astimezone(UTC).replace(tzinfo=None)
+        return value
+
+    def geometry_from_wkb(self, placeholder: str) -> str:
+        return f"ST_GeomFromWKB({placeholder}::blob)"
+
+    def envelope(self, bounds: Bounds, srid: int) -> str:
+        return f"ST_MakeEnvelope({', '.join(repr(float(v)) for v in bounds)})"
+
+    def geojson(self, geometry: str) -> str:
+        return f"ST_AsGeoJSON({geometry})::varchar"
+
+    def wkb(self, geometry: str) -> str:
+        return f"ST_AsWKB({geometry})"
+
+    def ordered(self, text: str) -> str:
+        return text  # the default order is by UTF-8 bytes already
+
+    def instant_text(self, instant: str) -> str:
+        return f"rtrim(rtrim(strftime({instant}, '%Y-%m-%dT%H:%M:%S.%f'), '0'), '.') || 'Z'"
+
+    def page(self, source: str, result: Sequence[str], where: str, limit: str, offset: str) -> str:
+        # Row ids first: DuckDB would otherwise write the GeoJSON of every row before it sorts.
+        chosen = f"SELECT rowid FROM {source} WHERE {where} ORDER BY fid LIMIT {limit} OFFSET {offset}"
+        return f"SELECT {', '.join(result)} FROM {source} WHERE rowid IN ({chosen}) ORDER BY fid"
+
+    def tile(self, source: str, layer: str, attributes: Sequence[tuple[str, str]], bounds: Bounds, srid: int) -> str:
+        geometry = "geom_3857" if srid == 3857 else "geom"
+        fields = "".join(f", {_text(name)}: {expression}" for name, expression in attributes)
+        west, south, east, north = bounds
+        margin = (east - west) * 64 / 4096
+        wide = self.envelope((west - margin, south - margin, east + margin, north + margin), srid)
+        clipped = f"ST_AsMVTGeom({geometry}, ST_Extent({self.envelope(bounds, srid)}), 4096, 64, true)"
+        return (
+            f"SELECT ST_AsMVT(t, $1, 4096, '(geom)', '(fid)'), count(*) FROM (SELECT "
+            f"{{'(fid)': fid{fields}, '(geom)': {clipped}}} AS t FROM {source} "
+            f"WHERE ST_Intersects({geometry}, {wide})) WHERE t['(geom)'] IS NOT NULL"
+        )
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+POSTGIS: Dialect = _PostGIS()
+DUCKDB: Dialect = _DuckDB()
