@@ -102,7 +102,7 @@ class DataStore:
     @classmethod
     def open(cls, settings: Settings) -> DataStore:
         """Open the stores that the settings name; a database that is away is met at the first use, not here."""
-        from spatial.store.vector_stores import open_vector_store
+        from spatial.store.vector import open_vector_store
 
         return cls(settings, State(settings.state_address), open_vector_store(settings))
 
