@@ -1,0 +1,213 @@
+"""The OpenAPI 3.0.3 document (接口定义): our own, complete in itself, true to what each collection has.
+
+pygeoapi's generator leaves references to other hosts, which neither an intranet nor a conformance suite without a network
+can follow, and lets free-form parameters pass.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from spatial.ogc.exchange import OPENAPI, read_call, software_version
+from spatial.ogc.openapi_components import components, parameter, ref
+from spatial.ogc.openapi_operations import get_operation, process_paths, to_openapi30
+from spatial.ogc.parameters import DOCUMENT_PARAMETERS, ITEMS_PARAMETERS, property_parameters
+from spatial.ogc.queryables import field_schema
+
+if TYPE_CHECKING:
+    from spatial.catalog import Layer
+    from spatial.store.datastore import DataStore, Published, Snapshot
+
+__all__ = ["openapi", "openapi_document"]
+
+
+def _feature_paths(layer: Layer) -> dict[str, Any]:
+    path, title = f"/collections/{layer.id}", layer.display_title()
+    fields = {f.name: f for f in layer.fields}
+    names = [f.name for f in layer.fields]
+    own = [
+        parameter(
+            name,
+            f"{fields[name].title.zh} 等于此值",
+            f"{fields[name].title.en} equals this value",
+            to_openapi30(field_schema(fields[name])),
+        )
+        for name in property_parameters(layer)
+    ]
+    wanted = parameter(
+        "properties",
+        "返回的字段，逗号分隔",
+        "attributes to return, separated by commas",
+        {"type": "array", "items": {"type": "string", "enum": names}},
+    )
+    query = [wanted if name == "properties" else ref("parameters", name) for name in ITEMS_PARAMETERS]
+    item = [ref("parameters", name) for name in ("featureId", "crs", "version", *DOCUMENT_PARAMETERS)]
+    return {
+        f"{path}/items": {
+            "get": get_operation(
+                layer.id,
+                f"{layer.id}.getFeatures",
+                f"{title.zh}：要素",
+                f"{title.en}: features",
+                "Features",
+                [*query, *own],
+            )
+        },
+        f"{path}/items/{{featureId}}": {
+            "get": get_operation(
+                layer.id, f"{layer.id}.getFeature", f"{title.zh}：单个要素", f"{title.en}: one feature", "Feature", item
+            )
+        },
+        f"{path}/queryables": {
+            "get": get_operation(
+                layer.id, f"{layer.id}.getQueryables", f"{title.zh}：可查询字段", f"{title.en}: queryables", "Schema"
+            )
+        },
+        f"{path}/schema": {
+            "get": get_operation(
+                layer.id, f"{layer.id}.getSchema", f"{title.zh}：字段结构", f"{title.en}: schema", "Schema"
+            )
+        },
+    }
+
+
+def _tile_paths(layer: Layer) -> dict[str, Any]:
+    kind = "vector" if layer.is_vector else "map"
+    path = f"/collections/{layer.id}/tiles" if layer.is_vector else f"/collections/{layer.id}/map/tiles"
+    media = ["application/vnd.mapbox-vector-tile"] if layer.is_vector else ["image/png", "image/webp", "image/jpeg"]
+    title = layer.display_title()
+    tms = ref("parameters", "tileMatrixSetId")
+    tile = get_operation(
+        layer.id,
+        f"{layer.id}.collection.{kind}.getTile",
+        f"{title.zh}：瓦片",
+        f"{title.en}: tile",
+        "TileSet",
+        [tms, *(ref("parameters", name) for name in ("tileMatrix", "tileRow", "tileCol"))],
+    )
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    tile["responses"] |= {
+        "200": {"description": "瓦片 / a tile", "content": dict.fromkeys(media, binary)},
+        "204": ref("responses", "NoTile"),
+    }
+    return {
+        path: {
+            "get": get_operation(
+                layer.id,
+                f"{layer.id}.collection.{kind}.getTileSetsList",
+                f"{title.zh}：瓦片集",
+                f"{title.en}: tilesets",
+                "TileSets",
+                [],
+            )
+        },
+        f"{path}/{{tileMatrixSetId}}": {
+            "get": get_operation(
+                layer.id,
+                f"{layer.id}.collection.{kind}.getTileSet",
+                f"{title.zh}：瓦片集",
+                f"{title.en}: tileset",
+                "TileSet",
+                [tms],
+            )
+        },
+        f"{path}/{{tileMatrixSetId}}/{{tileMatrix}}/{{tileRow}}/{{tileCol}}": {"get": tile},
+    }
+
+
+def openapi_document(snapshot: Snapshot, base: str, max_page: int) -> dict[str, Any]:
+    """OpenAPI document of one catalogue revision."""
+    paths: dict[str, Any] = {
+        "/": {"get": get_operation("server", "getLandingPage", "服务首页", "Landing page", "LandingPage")},
+        "/conformance": {"get": get_operation("server", "getConformance", "符合性声明", "Conformance", "Conformance")},
+        "/collections": {"get": get_operation("server", "getCollections", "数据集", "Collections", "Collections")},
+    }
+    tags = [
+        {"name": "server", "description": "服务 / the service"},
+        {"name": "processes", "description": "分析处理 / processes"},
+        {"name": "jobs", "description": "任务 / jobs"},
+        {"name": "tiles", "description": "瓦片 / tiles"},
+    ]
+    for layer in snapshot.layers():
+        published: Published | None = snapshot.published(layer.id)
+        if published is None:
+            continue
+        layer = published.layer
+        title = layer.display_title()
+        tags.append({"name": layer.id, "description": f"{title.zh} / {title.en}"})
+        paths[f"/collections/{layer.id}"] = {
+            "get": get_operation(layer.id, f"{layer.id}.getCollection", title.zh, title.en, "Collection")
+        }
+        if layer.is_vector:
+            paths |= _feature_paths(layer)
+        paths |= _tile_paths(layer)
+    paths["/tileMatrixSets"] = {
+        "get": get_operation("tiles", "getTileMatrixSets", "瓦片矩阵集", "Tile matrix sets", "TileMatrixSets", [])
+    }
+    paths["/tileMatrixSets/{tileMatrixSetId}"] = {
+        "get": get_operation(
+            "tiles",
+            "getTileMatrixSet",
+            "瓦片矩阵集",
+            "A tile matrix set",
+            "TileMatrixSet",
+            [ref("parameters", "tileMatrixSetId")],
+        )
+    }
+    paths |= process_paths()
+    return {
+        "openapi": "3.0.3",
+        "info": {
+            "title": "湖北一张图 OGC API / OneMap Hubei OGC API",
+            "description": "要素、瓦片与分析处理；坐标系 CGCS2000。 / Features, tiles and processes; CGCS2000.",
+            "version": software_version(),
+            "license": {"name": "Apache-2.0"},
+        },
+        "servers": [{"url": f"{base}/ogc", "description": "本服务 / this service"}],
+        "tags": tags,
+        "paths": paths,
+        "components": components(max_page),
+    }
+
+
+@lru_cache(maxsize=8)
+def _text(snapshot: _ByRevision, base: str, max_page: int) -> bytes:
+    return orjson.dumps(openapi_document(snapshot.snapshot, base, max_page))
+
+
+class _ByRevision:
+    """A snapshot that compares by its owner and revision, so that the document is made once a revision."""
+
+    def __init__(self, datastore: DataStore, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self._key = (id(datastore), snapshot.revision)
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _ByRevision) and self._key == other._key
+
+
+async def openapi(datastore: DataStore, request: Request) -> Response:
+    """``/openapi`` and its alias ``/api``."""
+    call = read_call(datastore, request, DOCUMENT_PARAMETERS)
+    etag = call.etag("openapi")
+    unchanged = call.unchanged(etag)
+    if unchanged is not None:
+        return unchanged
+    text = _text(_ByRevision(datastore, call.snapshot), call.base, datastore.settings.max_page)
+    if call.format == "html":
+        document = orjson.loads(text)
+
+        def resolve(found: dict[str, Any]) -> dict[str, Any]:
+            name = found.get("$ref", "").rpartition("/")[2]
+            return document["components"]["parameters"][name] if name else found
+
+        return call.page("openapi.html", etag, {"document": document, "resolve": resolve})
+    return Response(text, media_type=OPENAPI, headers=call.headers(etag))

@@ -1,0 +1,399 @@
+"""Query parameters (查询参数) of the OGC addresses, read once and strictly.
+
+A parameter that an address does not have, or that is given twice, is an error (Features P1, /req/core/query-param-unknown),
+because a silently ignored ``bbbox=`` gives a planner a whole province where he asked for one parcel.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from spatial.crs import CRS84, ServedCRS, bbox_polygon, parse_crs
+from spatial.errors import InvalidFilter, InvalidParameter, UnknownParameter, UnknownProperty
+from spatial.store.cql2_text import parse_filter
+from spatial.store.vector import Interval, ItemQuery
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from spatial.catalog import Attribute, Layer
+
+__all__ = [
+    "DOCUMENT_PARAMETERS",
+    "FILTER_LANGUAGES",
+    "ITEMS_PARAMETERS",
+    "ITEM_PARAMETERS",
+    "ItemsRequest",
+    "feature_id",
+    "parse_datetime",
+    "property_parameters",
+    "property_value",
+    "read_format",
+    "read_items",
+    "read_language",
+    "read_parameters",
+]
+
+Language = Literal["zh", "en"]
+Format = Literal["json", "html"]
+
+DOCUMENT_PARAMETERS = ("f", "lang")
+ITEM_PARAMETERS = ("crs", "version", "f", "lang")
+ITEMS_PARAMETERS = (
+    "limit",
+    "offset",
+    "after",
+    "bbox",
+    "bbox-crs",
+    "crs",
+    "datetime",
+    "filter",
+    "filter-lang",
+    "filter-crs",
+    "properties",
+    "skipGeometry",
+    "resulttype",
+    "version",
+    "f",
+    "lang",
+)
+FILTER_LANGUAGES = ("cql2-text", "cql2-json", "cql-text")
+"""``cql-text`` is the name of a draft; GDAL 3.6 still sends it."""
+
+DEFAULT_LIMIT = 10
+_INT64 = 2**63
+_FORMATS: dict[str, Format] = {
+    "json": "json",
+    "geojson": "json",
+    "application/json": "json",
+    "application/geo+json": "json",
+    "html": "html",
+    "text/html": "html",
+}
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_DATE_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})?", re.ASCII)
+_INTEGER = re.compile(r"[+-]?\d{1,19}", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def read_parameters(request: Request, allowed: Collection[str]) -> dict[str, str]:
+    """Query parameters by name, each known and given once.
+
+    Raises
+    ------
+    UnknownParameter
+        Lists what is allowed.
+    InvalidParameter
+        A parameter is given twice.
+    """
+    found: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
+        if name not in allowed:
+            raise UnknownParameter(
+                f"没有参数 {name!r}；可用：{'、'.join(allowed)}",
+                f"no parameter {name!r}; allowed: {', '.join(allowed)}",
+                parameter=name,
+                allowed=list(allowed),
+            )
+        if name in found:
+            raise InvalidParameter(f"参数 {name} 重复给出", f"parameter {name} is given twice", parameter=name)
+        found[name] = value
+    return found
+
+
+def _choice(parameters: Mapping[str, str], name: str, allowed: Collection[str], default: str) -> str:
+    value = parameters.get(name, default)
+    if value not in allowed:
+        raise InvalidParameter(
+            f"参数 {name} 的值 {value[:80]!r} 无效，可用：{'、'.join(allowed)}",
+            f"{name}: {value[:80]!r} is not one of {', '.join(allowed)}",
+            parameter=name,
+            value=value[:200],
+            allowed=list(allowed),
+        )
+    return value
+
+
+def _weighted(header: str) -> list[str]:
+    """Entries of an ``Accept``-like header, best first; those with q=0 are left out."""
+    entries = []
+    for position, part in enumerate(header.split(",")[:50]):
+        name, *options = (piece.strip().lower() for piece in part.split(";"))
+        weight = 1.0
+        for option in options:
+            if option.startswith("q="):
+                weight = float(option[2:]) if _NUMBER.fullmatch(option[2:]) else 0.0
+        if name and weight > 0:
+            entries.append((-weight, position, name))
+    return [name for _, _, name in sorted(entries)]
+
+
+def _language(tag: str) -> Language | None:
+    primary = tag.strip().lower().replace("_", "-").partition("-")[0]
+    return primary if primary in ("zh", "en") else None  # type: ignore[return-value]
+
+
+def read_language(request: Request, parameters: Mapping[str, str]) -> Language:
+    """Language of the answer: ``?lang=``, else ``Accept-Language``, else Chinese."""
+    wanted = parameters.get("lang")
+    if wanted is not None:
+        language = _language(wanted)
+        if language is None:
+            raise InvalidParameter(
+                f"参数 lang 的值 {wanted[:40]!r} 无效，可用：zh、en",
+                f"lang: {wanted[:40]!r} is not one of zh, en",
+                parameter="lang",
+                allowed=["zh", "en"],
+            )
+        return language
+    for tag in _weighted(request.headers.get("accept-language", "")):
+        language = _language(tag)
+        if language is not None:
+            return language
+    return "zh"
+
+
+def read_format(request: Request, parameters: Mapping[str, str]) -> Format:
+    """Representation of the answer: ``?f=``, else the best of ``Accept``, else JSON."""
+    wanted = parameters.get("f")
+    if wanted is not None:
+        # "+" of a media type arrives as a space where a client did not encode it.
+        found = _FORMATS.get(wanted.replace(" ", "+").partition(";")[0].strip().lower())
+        if found is None:
+            raise InvalidParameter(
+                f"参数 f 的值 {wanted[:40]!r} 无效，可用：json、html",
+                f"f: {wanted[:40]!r} is not one of json, html",
+                parameter="f",
+                allowed=["json", "html"],
+            )
+        return found
+    accept = request.headers.get("accept")
+    if accept is None or accept == "*/*":
+        return "json"
+    for kind in _weighted(accept):
+        if kind in {"text/html", "application/xhtml+xml"}:
+            return "html"
+        if kind in {"*/*", "application/*"} or "json" in kind:
+            return "json"
+    return "json"
+
+
+def _integer(parameters: Mapping[str, str], name: str, least: int, default: int) -> int:
+    text = parameters.get(name)
+    if text is None:
+        return default
+    if not re.fullmatch(r"\+?\d{1,18}", text, re.ASCII) or int(text) < least:
+        raise InvalidParameter(
+            f"参数 {name} 应为不小于 {least} 的整数，收到 {text[:40]!r}",
+            f"{name} must be an integer of at least {least}, got {text[:40]!r}",
+            parameter=name,
+            value=text[:200],
+        )
+    return int(text)
+
+
+def feature_id(text: str) -> int | None:
+    """Feature id of a path, or None if no feature can have it.
+
+    >>> feature_id("17"), feature_id("x"), feature_id("9" * 19)
+    (17, None, None)
+    """
+    if not _INTEGER.fullmatch(text) or text.startswith("+"):
+        return None
+    value = int(text)
+    return value if -_INT64 <= value < _INT64 else None
+
+
+def _bbox(text: str, crs: ServedCRS) -> Any:
+    parts = text.split(",")
+    if len(parts) not in (4, 6) or not all(_NUMBER.fullmatch(p.strip()) for p in parts):
+        raise InvalidParameter(
+            f"bbox 应为 4 个（或 6 个）以逗号分隔的数，收到 {text[:80]!r}",
+            f"bbox must be 4 (or 6) numbers separated by commas, got {text[:80]!r}",
+            parameter="bbox",
+            value=text[:200],
+        )
+    return bbox_polygon([float(p) for p in parts], crs)
+
+
+def _instants(text: str, whole: str) -> tuple[datetime, datetime]:
+    """First and last instant of an RFC 3339 date-time or full date, UTC."""
+    try:
+        if _DATE.fullmatch(text):
+            start = datetime.combine(date.fromisoformat(text), time(), UTC)
+            return start, start + timedelta(days=1) - _MICROSECOND
+        if _DATE_TIME.fullmatch(text):
+            instant = datetime.fromisoformat(text.upper().replace("Z", "+00:00"))
+            # The service speaks UTC where an offset is missing; local times are converted at intake.
+            instant = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+            return instant, instant
+    except (ValueError, OverflowError):
+        pass
+    raise InvalidParameter(
+        f"datetime 应为 RFC 3339 时刻（2024-07-01T00:00:00Z）、日期或用 / 隔开的区间（开端写 ..），收到 {whole[:80]!r}",
+        "datetime must be an RFC 3339 instant (2024-07-01T00:00:00Z), a date, or an interval a/b (open end: ..), "
+        f"got {whole[:80]!r}",
+        parameter="datetime",
+        value=whole[:200],
+    )
+
+
+def parse_datetime(text: str) -> Interval:
+    """Interval of a ``datetime`` parameter; both ends included, UTC, open ends None.
+
+    Raises
+    ------
+    InvalidParameter
+        Malformed, empty, or the start after the end.
+
+    Examples
+    --------
+    >>> parse_datetime("2024-07-01T08:00:00+08:00").start.isoformat()
+    '2024-07-01T00:00:00+00:00'
+    >>> parse_datetime("../2024-07-01").end.isoformat()
+    '2024-07-01T23:59:59.999999+00:00'
+    """
+    first, slash, second = text.partition("/")
+    if not slash:
+        start, end = _instants(text, text)
+        return Interval(start, end)
+    begin = None if first in ("", "..") else _instants(first, text)[0]
+    finish = None if second in ("", "..") else _instants(second, text)[1]
+    if begin is not None and finish is not None and begin > finish:
+        raise InvalidParameter(
+            f"datetime 的起点晚于终点：{text[:80]!r}",
+            f"datetime: the start is after the end: {text[:80]!r}",
+            parameter="datetime",
+            value=text[:200],
+        )
+    return Interval(begin, finish)
+
+
+def property_parameters(layer: Layer) -> tuple[str, ...]:
+    """Fields that can be asked for as ``?name=value``; a field named like a parameter is reached by ``filter`` only."""
+    return tuple(f.name for f in layer.fields if f.name not in ITEMS_PARAMETERS)
+
+
+def property_value(field: Attribute, text: str) -> Any:
+    """Value of ``?field=text``, in the type of the field."""
+    try:
+        match field.type:
+            case "string":
+                if "\x00" not in text:
+                    return text
+            case "integer":
+                if _INTEGER.fullmatch(text) and -_INT64 <= int(text) < _INT64:
+                    return int(text)
+            case "number":
+                if _NUMBER.fullmatch(text) and math.isfinite(float(text)):
+                    return float(text)
+            case "boolean":
+                if text in ("true", "false"):
+                    return text == "true"
+            case "date":
+                if _DATE.fullmatch(text):
+                    return date.fromisoformat(text)
+            case "datetime":
+                return _instants(text, text)[0]
+    except (ValueError, OverflowError, InvalidParameter):
+        pass
+    raise InvalidParameter(
+        f"参数 {field.name} 应为 {field.type} 类型，收到 {text[:80]!r}",
+        f"{field.name} must be of type {field.type}, got {text[:80]!r}",
+        parameter=field.name,
+        value=text[:200],
+    )
+
+
+def _properties(layer: Layer, text: str | None) -> tuple[str, ...] | None:
+    if text is None:
+        return None
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    known = [f.name for f in layer.fields]
+    for name in names:
+        if name not in known:
+            raise UnknownProperty(
+                f"图层 {layer.id} 没有字段 {name[:80]!r}；可用：{'、'.join(known)}",
+                f"layer {layer.id} has no property {name[:80]!r}; use one of {', '.join(known)}",
+                layer=layer.id,
+                parameter="properties",
+                allowed=known,
+            )
+    return names
+
+
+def _filter(parameters: Mapping[str, str]) -> Mapping[str, Any] | None:
+    language = _choice(parameters, "filter-lang", FILTER_LANGUAGES, "cql2-text")
+    text = parameters.get("filter")
+    if text is None:
+        return None
+    if not text.strip():
+        raise InvalidFilter("参数 filter 为空", "filter is empty", parameter="filter")
+    return parse_filter(text, language)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemsRequest:
+    """A checked request for a page of features.
+
+    Attributes
+    ----------
+    query : ItemQuery
+    hits : bool
+        True if only the count is wanted.
+    wanted : int
+        Number of features asked for, after lowering to the largest page.
+    """
+
+    query: ItemQuery
+    hits: bool
+    wanted: int
+
+
+def read_items(layer: Layer, parameters: Mapping[str, str], *, max_page: int) -> ItemsRequest:
+    """Checked query of ``/items``; `parameters` come from `read_parameters`.
+
+    Raises
+    ------
+    InvalidParameter, UnknownProperty, UnknownCRS, InvalidFilter
+    """
+    # Features P1, /req/core/fc-limit-response-1: a limit above the maximum is lowered, not refused.
+    limit = min(_integer(parameters, "limit", 1, DEFAULT_LIMIT), max_page)
+    after = parameters.get("after")
+    if after is not None and feature_id(after) is None:
+        raise InvalidParameter(
+            "参数 after 应为上一页 next 链接中的值", "after must be the value of a next link", parameter="after"
+        )
+    bbox_crs = parse_crs(parameters["bbox-crs"], parameter="bbox-crs") if "bbox-crs" in parameters else CRS84
+    filter_crs = parse_crs(parameters["filter-crs"], parameter="filter-crs") if "filter-crs" in parameters else CRS84
+    interval = parse_datetime(parameters["datetime"]) if "datetime" in parameters else None
+    if interval == Interval(None, None) or layer.time_field is None:
+        # Features without a time match every datetime (P1, /req/core/fc-time-response).
+        interval = None
+    skip = _choice(parameters, "skipGeometry", ("true", "false"), "false") == "true"
+    equals = {
+        field.name: property_value(field, parameters[field.name])
+        for field in layer.fields
+        if field.name in parameters and field.name not in ITEMS_PARAMETERS
+    }
+    query = ItemQuery(
+        limit=limit,
+        after=None if after is None else feature_id(after),
+        offset=_integer(parameters, "offset", 0, 0),
+        area=_bbox(parameters["bbox"], bbox_crs) if "bbox" in parameters else None,
+        interval=interval,
+        equals=equals,
+        cql2=_filter(parameters),
+        filter_crs=filter_crs,
+        crs=parse_crs(parameters["crs"]) if "crs" in parameters else CRS84,
+        properties=_properties(layer, parameters.get("properties")),
+        skip_geometry=skip,
+    )
+    hits = _choice(parameters, "resulttype", ("results", "hits"), "results") == "hits"
+    return ItemsRequest(query, hits, limit)

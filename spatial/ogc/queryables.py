@@ -1,0 +1,126 @@
+"""Queryables (可查询字段) and schema (字段结构) of a collection, as JSON Schema 2020-12."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from spatial.ogc.exchange import JSON, SCHEMA, Call, link, read_call
+from spatial.ogc.features import published_table
+from spatial.ogc.parameters import DOCUMENT_PARAMETERS
+
+if TYPE_CHECKING:
+    from spatial.catalog import Attribute, Layer
+    from spatial.store.datastore import DataStore
+    from spatial.store.vector import PublishedTable
+
+__all__ = ["field_schema", "queryables", "queryables_document", "schema"]
+
+_TYPES: dict[str, dict[str, str]] = {
+    "string": {"type": "string"},
+    "integer": {"type": "integer"},
+    "number": {"type": "number"},
+    "boolean": {"type": "boolean"},
+    "date": {"type": "string", "format": "date"},
+    "datetime": {"type": "string", "format": "date-time"},
+}
+_GEOMETRY_FORMATS = {
+    "Point": "geometry-point",
+    "MultiPoint": "geometry-multipoint",
+    "LineString": "geometry-linestring",
+    "MultiLineString": "geometry-multilinestring",
+    "Polygon": "geometry-polygon",
+    "MultiPolygon": "geometry-multipolygon",
+}
+
+
+def _code(field: Attribute, code: str) -> Any:
+    if field.type == "integer":
+        return int(code)
+    if field.type == "number":
+        return float(code)
+    return code
+
+
+def field_schema(field: Attribute, language: str = "zh") -> dict[str, Any]:
+    """JSON Schema of one attribute: type, title, unit, and the codes of its domain with their meaning."""
+    title = field.title.zh if language == "zh" else field.title.en
+    found: dict[str, Any] = {**_TYPES[field.type], "title": title}
+    if field.unit is not None:
+        found["x-ogc-unit"] = field.unit
+    if field.domain:
+        found["enum"] = [_code(field, code) for code in field.domain]
+        found["x-enum-titles"] = {code: text.zh if language == "zh" else text.en for code, text in field.domain.items()}
+    return found
+
+
+def _geometry(table: PublishedTable, call: Call) -> dict[str, Any]:
+    kind = _GEOMETRY_FORMATS.get(table.geometry_type, "geometry-any")
+    return {"title": call.say("几何", "Geometry"), "format": kind, "x-ogc-role": "primary-geometry"}
+
+
+def _fields(layer: Layer, call: Call) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for sequence, field in enumerate(layer.fields, start=1):
+        found[field.name] = {**field_schema(field, call.language), "x-ogc-propertySeq": sequence}
+        if field.name == layer.time_field:
+            found[field.name]["x-ogc-role"] = "primary-instant"
+    return found
+
+
+def _document(call: Call, table: PublishedTable, name: str) -> dict[str, Any]:
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": call.address(f"/collections/{table.layer.id}/{name}"),
+        "type": "object",
+        "title": call.title(table.layer),
+        "description": call.text(table.layer.description),
+    }
+
+
+def queryables_document(call: Call, table: PublishedTable) -> dict[str, Any]:
+    """What ``filter`` may name; nothing else is let through."""
+    document = _document(call, table, "queryables")
+    document["properties"] = {"geometry": _geometry(table, call), **_fields(table.layer, call)}
+    document["additionalProperties"] = False
+    return document
+
+
+def schema_document(call: Call, table: PublishedTable) -> dict[str, Any]:
+    """What a feature holds (Features P5): id, geometry and every attribute."""
+    document = _document(call, table, "schema")
+    fid = {"type": "integer", "title": call.say("要素编号", "Feature id"), "x-ogc-role": "id", "readOnly": True}
+    document["properties"] = {"fid": fid, "geometry": _geometry(table, call), **_fields(table.layer, call)}
+    document["required"] = ["geometry", *(f.name for f in table.layer.fields if not f.nullable)]
+    return document
+
+
+def _answer(datastore: DataStore, request: Request, name: str) -> Response:
+    snapshot = datastore.snapshot()
+    call = read_call(datastore, request, DOCUMENT_PARAMETERS, snapshot)
+    table = published_table(snapshot, request.path_params["collection"])
+    etag = call.etag(table.layer.id, table.version)
+    unchanged = call.unchanged(etag)
+    if unchanged is not None:
+        return unchanged
+    document = queryables_document(call, table) if name == "queryables" else schema_document(call, table)
+    if call.format == "html":
+        links = [
+            *call.self_links(SCHEMA),
+            link(call.address(f"/collections/{table.layer.id}"), "collection", JSON, call.title(table.layer)),
+        ]
+        values = {"layer": table.layer, "document": document, "kind": name, "links": links}
+        return call.page("queryables.html", etag, values)
+    return call.answer(document, etag, SCHEMA)
+
+
+async def queryables(datastore: DataStore, request: Request) -> Response:
+    """``/collections/{id}/queryables``."""
+    return _answer(datastore, request, "queryables")
+
+
+async def schema(datastore: DataStore, request: Request) -> Response:
+    """``/collections/{id}/schema``."""
+    return _answer(datastore, request, "schema")
