@@ -61,6 +61,8 @@ class InputSpec:
     optional: bool = False
     resampling: Literal["exact", "bilinear", "nearest"] = "exact"
     """How a raster comes to the run's grid: ``exact`` demands the same grid (`GridMismatch` otherwise)."""
+    extent: Literal["window", "whole"] = "window"
+    """Features of a vector role: those that touch the run's grid, or all (a road leads out of the window and back)."""
 
 
 class RasterInput(Protocol):
@@ -71,7 +73,11 @@ class RasterInput(Protocol):
     unit: str | None
 
     def read(self, row: int, col: int, height: int, width: int, *, band: int = 1) -> NDArray[np.float32]:
-        """float32 (height, width), NaN = nodata; parts outside the raster's extent are NaN."""
+        """float32 (height, width), NaN = nodata.
+
+        `row` and `col` may be negative and the window may reach beyond the run's grid (halo): inside the raster it holds
+        data there too, so that a run on a window and a run on the province agree; outside the raster it is NaN.
+        """
         ...
 
 
@@ -84,7 +90,7 @@ class Inputs:
     rasters: Mapping[str, RasterInput]
     """Role → raster; missing optional roles are absent."""
     frames: Mapping[str, geopandas.GeoDataFrame]
-    """Role → features in EPSG:4490 that touch the grid's extent (with its margin)."""
+    """Role → features in EPSG:4490 that touch the grid's extent; all of them where the role's `extent` is ``whole``."""
     rules: Mapping[str, Any]
     """Rule files under ``layers/rules/`` by stem."""
     versions: Mapping[str, str]
@@ -144,5 +150,7 @@ class Analysis(Protocol):
     base: ClassVar[str]
     """Role of the raster whose grid is the run's grid."""
     result_theme: ClassVar[tuple[str, ...]]
+    rasters: ClassVar[Mapping[str, Text]]
+    """Result rasters: name → title; the first is the result, the others explain it."""
 
     def run(self, inputs: Inputs, parameters: Any, outputs: Outputs, progress: Progress) -> AnalysisResult: ...

@@ -1,0 +1,5 @@
+"""``python -m spatial.cli`` is ``onemap``."""
+
+from spatial.cli import main
+
+main()

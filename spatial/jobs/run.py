@@ -1,0 +1,227 @@
+"""Running an analysis: the one function behind the library call, the command and the OGC process.
+
+Inputs come from one snapshot, the result is written aside block by block and becomes a COG at the end; a run that fails
+or is dismissed leaves nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spatial.errors import LayerNotFound
+from spatial.jobs.contract import Analysis, Progress
+from spatial.jobs.inputs import OpenedInputs, open_inputs
+from spatial.jobs.outputs import BlockOutputs, WrittenRaster
+from spatial.jobs.registry import analysis as find_analysis
+from spatial.jobs.registry import check_parameters
+from spatial.jobs.result import RunResult, provenance, result_layer, result_layer_id
+
+if TYPE_CHECKING:
+    from spatial.store.datastore import DataStore
+
+__all__ = ["no_progress", "results_folder", "run_analysis"]
+
+_GDAL_CACHE = 64 * 1024 * 1024
+"""Bytes of GDAL's block cache in a run; without a limit it takes 5 % of the machine."""
+
+
+def no_progress(share: float, text: str) -> None:
+    """A progress callback that does nothing."""
+
+
+def results_folder(datastore: DataStore, job_id: str) -> Path:
+    """Where the rasters of a run stand that are not published."""
+    return datastore.settings.var_dir / "results" / job_id
+
+
+def run_analysis(
+    datastore: DataStore,
+    analysis_id: str,
+    parameters: Mapping[str, Any],
+    *,
+    progress: Progress = no_progress,
+    publish: bool = False,
+    out: Path | None = None,
+    job_id: str | None = None,
+    attempt: int = 1,
+    may_publish: Callable[[], bool] = lambda: True,
+) -> RunResult:
+    """Run an analysis and keep its result.
+
+    Parameters
+    ----------
+    parameters : mapping
+        By the parameter model of the analysis; ``bbox`` is in degrees (CRS84).
+    progress : callable
+        Called with the share done (0–1) and a text; may raise to stop the work.
+    publish : bool
+        Publish each result raster as a layer.
+    out : Path, optional
+        File of the first raster; further ones stand beside it as ``<stem>-<name>.tif``. Default: the results folder.
+    job_id : str, optional
+        Names the published layer; default a new one.
+    attempt : int
+        Attempts of one job share their published layer.
+    may_publish : callable
+        Asked right before anything becomes visible; False stops the run (the job belongs to somebody else).
+
+    Raises
+    ------
+    ProcessNotFound, UnknownParameter, InvalidParameter, LayerNotFound, LayerNotPublished, GridMismatch
+    """
+    import rasterio
+
+    analysis = find_analysis(analysis_id)
+    checked = check_parameters(analysis.parameters, parameters, process=analysis_id)
+    job_id = job_id or str(uuid.uuid4())
+    snapshot = datastore.snapshot()
+    with (
+        _scratch(datastore, f"{job_id}-{attempt}") as scratch,
+        rasterio.Env(GDAL_CACHEMAX=_GDAL_CACHE),
+        open_inputs(datastore, snapshot, analysis, checked, scratch) as opened,
+    ):
+        outputs = BlockOutputs(opened.inputs.grid, scratch)
+        try:
+            result = analysis().run(opened.inputs, checked, outputs, _scaled(progress))
+        finally:
+            written = outputs.close()
+        progress(0.95, "写入结果 writing the result")
+        record = provenance(
+            analysis, checked, opened, opened.inputs.grid, result, revision=snapshot.revision, job_id=job_id
+        )
+        cogs = {raster.name: _to_cog(raster, scratch) for raster in written}
+        progress(0.98, "保存结果 keeping the result")
+        if not may_publish():
+            from spatial.jobs.queue import JobDismissed
+
+            raise JobDismissed(job_id)
+        layers: dict[str, str] = {}
+        if publish:
+            layers = _publish(datastore, analysis, written, cogs, opened, record, job_id)
+        paths = _keep(datastore, written, cogs, layers, out, job_id)
+    return RunResult(
+        analysis=analysis_id,
+        rasters=paths,
+        layers=layers,
+        tables=result.tables,
+        factors=tuple(
+            {
+                "id": f.id,
+                "title": f.title.model_dump(),
+                "assessed": f.assessed,
+                "note": f.note.model_dump(),
+                "source": f.source,
+            }
+            for f in result.factors
+        ),
+        notes=tuple(n.model_dump() for n in result.notes),
+        provenance=record,
+    )
+
+
+def _scaled(progress: Progress) -> Progress:
+    # The analysis has the first 95 %; the rest is writing and publishing.
+    return lambda share, text: progress(0.95 * min(max(share, 0.0), 1.0), text)
+
+
+@contextmanager
+def _scratch(datastore: DataStore, name: str) -> Iterator[Path]:
+    parent = datastore.settings.var_dir / "scratch"
+    job_id = name.rpartition("-")[0]
+    for old in parent.glob(f"{job_id}-*"):  # of an attempt whose process was killed
+        shutil.rmtree(old, ignore_errors=True)
+    folder = parent / name
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _to_cog(raster: WrittenRaster, scratch: Path) -> Path:
+    from spatial.store.raster import write_cog
+
+    target = scratch / f"{raster.name}.cog.tif"
+    write_cog(raster.path, target, classes=any(band.domain for band in raster.bands))
+    raster.path.unlink()
+    return target
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _publish(
+    datastore: DataStore,
+    analysis: type[Analysis],
+    written: list[WrittenRaster],
+    cogs: Mapping[str, Path],
+    opened: OpenedInputs,
+    record: Mapping[str, Any],
+    job_id: str,
+) -> dict[str, str]:
+    layers = {}
+    current = datastore.snapshot()
+    for index, raster in enumerate(written):
+        layer_id = result_layer_id(analysis.id, job_id, raster.name if index else None)
+        digest = _sha256(cogs[raster.name])
+        layer = result_layer(layer_id, analysis, raster, opened, record, digest)
+        if not _published_by(current, layer_id, job_id):
+            datastore.publish_raster(layer, cogs[raster.name], sha256=digest)
+        layers[raster.name] = layer_id
+    return layers
+
+
+def _published_by(snapshot: Any, layer_id: str, job_id: str) -> bool:
+    """True if an earlier attempt of this job got as far as publishing before it was lost."""
+    try:
+        layer = snapshot.catalog[layer_id]
+    except LayerNotFound:
+        return False
+    return bool(layer.provenance and layer.provenance.get("job") == job_id)
+
+
+def _keep(
+    datastore: DataStore,
+    written: list[WrittenRaster],
+    cogs: Mapping[str, Path],
+    layers: Mapping[str, str],
+    out: Path | None,
+    job_id: str,
+) -> dict[str, Path]:
+    """Move the rasters to where the caller finds them, each in one step."""
+    snapshot = datastore.snapshot()
+    paths: dict[str, Path] = {}
+    for index, raster in enumerate(written):
+        if out is not None:
+            target = out if index == 0 else out.with_name(f"{out.stem}-{raster.name}.tif")
+        elif raster.name in layers:
+            paths[raster.name] = _published_path(datastore, snapshot, layers[raster.name])
+            continue
+        else:
+            target = results_folder(datastore, job_id) / f"{raster.name}.tif"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # The scratch folder may lie on another file system: copy beside the target, then rename.
+        aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        try:
+            shutil.copyfile(cogs[raster.name], aside)
+            os.replace(aside, target)
+        finally:
+            aside.unlink(missing_ok=True)
+        paths[raster.name] = target
+    return paths
+
+
+def _published_path(datastore: DataStore, snapshot: Any, layer_id: str) -> Path:
+    try:
+        return Path(snapshot.raster(layer_id).path)
+    except LayerNotFound:  # of a grade that this server does not show
+        return datastore.raster_dir / layer_id / "1.tif"
