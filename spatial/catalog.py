@@ -7,10 +7,13 @@ and belongs to `spatial.store.state`.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -301,3 +304,14 @@ def _paths(themes: tuple[Theme, ...], prefix: tuple[str, ...] = ()) -> Iterator[
     for theme in themes:
         yield (*prefix, theme.id)
         yield from _paths(theme.children, (*prefix, theme.id))
+
+
+class _CallableModule(ModuleType):
+    """Lets ``sp.catalog()`` be the verb of the library although this module bears the same name."""
+
+    def __call__(self) -> Any:
+        # By name: the library stands above this module, and imports point one way.
+        return import_module("spatial.library").catalog()
+
+
+sys.modules[__name__].__class__ = _CallableModule

@@ -20,6 +20,12 @@ NAMED_RIVERS = {
     "Huai": "淮河",
     "Yuan": "沅江",
 }
+TRIBUTARIES = {
+    "清江": (89, 90, 91, 99), "堵河": (111, 113), "南河": (105, 106, 110, 112, 119), "沮河": (104,), "漳河": (102, 103),
+    "沮漳河": (88, 101), "府河": (41, 42, 44), "唐河": (58, 60), "白河": (47, 59), "东荆河": (22, 23, 38), "澧水": (81,),
+    "酉水": (72, 75, 77), "松滋河": (80, 83, 86), "虎渡河": (82, 84), "藕池河": (13,), "淮河": (45, 46),
+}  # fmt: skip
+"""Name → places of its pieces in the WDBII file; only where course and towns leave no doubt."""
 
 
 def _with_area(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
@@ -74,9 +80,15 @@ def rivers() -> None:
     main = gpd.GeoDataFrame(
         {"name": named["name"].map(NAMED_RIVERS), "rank": "main", "source": "Natural Earth"}, geometry=named.geometry
     ).dissolve(by="name", as_index=False)
+    # WDBII draws the main rivers again, and both banks of the lower Yangtze: only what lies apart is a tributary.
+    trunk = shapely.union_all(main.geometry.to_numpy())
+    along = shapely.line_interpolate_point(detailed.geometry.to_numpy()[:, None], np.linspace(0, 1, 9), normalized=True)
+    apart = shapely.distance(along, trunk).mean(axis=1) > 0.01
+    lines = detailed.geometry.where(detailed.length_km < 700, detailed.geometry.difference(trunk.buffer(0.06)))
+    names = {index: name for name, indices in TRIBUTARIES.items() for index in indices}
     other = gpd.GeoDataFrame(
-        {"name": None, "rank": "tributary", "source": "WDBII"}, index=detailed.index, geometry=detailed.geometry
-    )
+        {"name": [names.get(i) for i in detailed.index], "rank": "tributary", "source": "WDBII"}, geometry=lines
+    )[apart]
     frame = pd.concat([main[["name", "rank", "source", "geometry"]], other], ignore_index=True)
     frame["length_km"] = np.round(_lengths(frame.geometry) / 1000, 2)
     write_features("base/rivers", gpd.GeoDataFrame(frame, crs=4490))

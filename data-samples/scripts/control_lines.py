@@ -163,9 +163,9 @@ def _farmland(t: Terrain, weight: np.ndarray, score: np.ndarray, targets: np.nda
         cells = np.flatnonzero((t.county == number) & (weight > 0))
         order = cells[np.argsort(-score.ravel()[cells], kind="stable")]
         covered = np.cumsum(t.area.ravel()[order])
-        # Smoothing the outlines and giving way to the other lines costs about 1 %.
-        chosen.ravel()[order[: int(np.searchsorted(covered, target * 1.011)) + 1]] = True
-    return chosen, quota
+        if target > 0:
+            chosen.ravel()[order[: int(np.searchsorted(covered, target)) + 1]] = True
+    return chosen
 
 
 def _smooth(geometry: shapely.Geometry, rounds: int = 2) -> shapely.Geometry:

@@ -1,4 +1,428 @@
-"""stub"""
+"""From CQL2 JSON to SQL with typed bound parameters, the same meaning on PostGIS and DuckDB.
+
+Only the fields of the layer and its geometry can be named, only the operators listed here can be used, and every literal
+is bound and cast. A literal that does not fit the type of the property is refused here, so that the database never sees
+it.
+
+Meaning, where the standard leaves room:
+
+* text compares by code point; ``casei`` folds A–Z, Latin-1 and full-width letters, ``accenti`` drops Latin accents;
+* arithmetic is in double precision; a division by zero gives NULL, so the feature does not match;
+* a date is a whole day in UTC wherever it meets a datetime.
+
+Source: OGC 21-065r2 (CQL2), clauses 6–8.
+"""
+
 from __future__ import annotations
-def compile_filter(cql2, layer, parameters, filter_crs):
-    raise NotImplementedError
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from spatial.catalog import Layer
+from spatial.crs import CRS84, ServedCRS
+from spatial.errors import InvalidFilter, SpatialError, UnknownProperty
+from spatial.store.cql2_geometry import geometry_literal
+from spatial.store.cql2_temporal import TEMPORAL, Instant, Span, day_comparison, read_instant, relation
+from spatial.store.cql2_text import MAX_DEPTH
+from spatial.store.dialect import Dialect, Kind, Parameters, column
+from spatial.store.letter_folding import ACCENTS, CASES
+
+__all__ = ["check_filter", "compile_filter"]
+
+GEOMETRY_NAMES = ("geometry", "geom")
+COMPARISONS = ("=", "<>", "<", "<=", ">", ">=")
+ARITHMETIC = ("+", "-", "*", "/", "^", "%", "div")
+SPATIAL = {
+    "s_intersects": "ST_Intersects",
+    "s_equals": "ST_Equals",
+    "s_disjoint": "ST_Disjoint",
+    "s_touches": "ST_Touches",
+    "s_within": "ST_Within",
+    "s_overlaps": "ST_Overlaps",
+    "s_crosses": "ST_Crosses",
+    "s_contains": "ST_Contains",
+}
+ALLOWED = ["and", "or", "not", *COMPARISONS, "like", "between", "in", "isNull", "casei", "accenti", *ARITHMETIC]
+ALLOWED += [*SPATIAL, *TEMPORAL]
+EXACT_FLOAT = 2**53
+
+
+def compile_filter(cql2: Mapping[str, Any], layer: Layer, parameters: Parameters, filter_crs: ServedCRS) -> str:
+    """SQL condition of a CQL2 JSON filter; its literals are added to `parameters`.
+
+    Raises
+    ------
+    UnknownProperty
+        A name that is no queryable; the message lists those that are.
+    InvalidFilter
+        An operator that is not allowed, a literal that does not fit, a geometry that is not valid.
+    """
+    return _Compiler(layer, parameters, filter_crs).condition(cql2)
+
+
+def check_filter(cql2: Mapping[str, Any], layer: Layer, filter_crs: ServedCRS = CRS84) -> None:
+    """Raise what `compile_filter` would raise, without a store."""
+    from spatial.store.dialect import POSTGIS
+
+    compile_filter(cql2, layer, Parameters(POSTGIS), filter_crs)
+
+
+@dataclass(frozen=True, slots=True)
+class _Operand:
+    """A scalar: an SQL expression of a kind, or a literal that is bound once its partner's kind is known."""
+
+    kind: Kind
+    sql: str | None = None
+    value: Any = None
+
+    @property
+    def is_literal(self) -> bool:
+        return self.sql is None
+
+
+class _Compiler:
+    def __init__(self, layer: Layer, parameters: Parameters, filter_crs: ServedCRS) -> None:
+        self.layer = layer
+        self.parameters = parameters
+        self.dialect: Dialect = parameters.dialect
+        self.filter_crs = filter_crs
+        self._depth = 0
+
+    # --- errors ---------------------------------------------------------------------------------------------------
+
+    def error(self, zh: str, en: str, **details: Any) -> SpatialError:
+        return InvalidFilter(f"图层 {self.layer.id} 的过滤：{zh}", f"filter on layer {self.layer.id}: {en}",
+                             layer=self.layer.id, parameter="filter", **details)  # fmt: skip
+
+    def unknown_property(self, name: Any) -> SpatialError:
+        allowed = [*(f.name for f in self.layer.fields), GEOMETRY_NAMES[0]]
+        return UnknownProperty(
+            f"图层 {self.layer.id} 没有可查询属性 {name!r}，可用：{'、'.join(allowed)}",
+            f"layer {self.layer.id} has no queryable {name!r}; use one of {', '.join(allowed)}",
+            layer=self.layer.id,
+            property=str(name),
+            allowed=allowed,
+        )
+
+    # --- conditions -----------------------------------------------------------------------------------------------
+
+    def condition(self, node: Any) -> str:
+        """Boolean SQL of a node."""
+        self._depth += 1
+        if self._depth > 2 * MAX_DEPTH:
+            raise self.error(f"嵌套超过 {MAX_DEPTH} 层", f"nested deeper than {MAX_DEPTH}")
+        try:
+            return self._condition(node)
+        finally:
+            self._depth -= 1
+
+    def _condition(self, node: Any) -> str:
+        if isinstance(node, bool):
+            return self.parameters.add(node, "boolean")
+        op, args = self._call(node)
+        if op == "property":
+            operand = self.scalar(node)
+            if operand.kind != "boolean":
+                raise self.error(f"属性 {node['property']} 不是布尔型", f"property {node['property']} is not boolean")
+            return str(operand.sql)
+        if op in {"and", "or"}:
+            if len(args) < 2:
+                raise self.error(f"{op} 至少要两个参数", f"{op} needs at least two arguments")
+            return "(" + f" {op.upper()} ".join(self.condition(a) for a in args) + ")"
+        if op == "not":
+            return f"(NOT {self.condition(*self._exactly(op, args, 1))})"
+        if op in COMPARISONS:
+            left, right = self._exactly(op, args, 2)
+            return self.compare(op, self.scalar(left), self.scalar(right))
+        if op in SPATIAL:
+            return self.spatial(op, args)
+        if op in TEMPORAL:
+            left, right = self._exactly(op, args, 2)
+            return self.temporal(op, left, right)
+        special: dict[str, Callable[[list[Any]], str]] = {
+            "like": self.like,
+            "between": self.between,
+            "in": self.is_in,
+            "isnull": self.is_null,
+        }
+        if op in special:
+            return special[op](args)
+        raise self._not_allowed(op)
+
+    def _not_allowed(self, op: Any) -> SpatialError:
+        return self.error(
+            f"不支持运算或函数 {op!r}，可用：{'、'.join(ALLOWED)}",
+            f"operator or function {op!r} is not allowed; use one of {', '.join(ALLOWED)}",
+            allowed=ALLOWED,
+        )
+
+    def _call(self, node: Any) -> tuple[str, list[Any]]:
+        if isinstance(node, Mapping):
+            if "property" in node:
+                return "property", []
+            op, args = node.get("op"), node.get("args", [])
+            if isinstance(op, str) and isinstance(args, list):
+                return op.lower(), args
+        raise self.error("这里应为布尔表达式", "a boolean expression is expected here")
+
+    def _exactly(self, op: str, args: list[Any], count: int) -> list[Any]:
+        if len(args) != count:
+            raise self.error(f"{op} 应有 {count} 个参数", f"{op} takes {count} arguments")
+        return args
+
+    # --- scalars --------------------------------------------------------------------------------------------------
+
+    def scalar(self, node: Any) -> _Operand:
+        """Value of a node: property, literal, arithmetic, ``casei`` or ``accenti``."""
+        self._depth += 1
+        if self._depth > 2 * MAX_DEPTH:
+            raise self.error(f"嵌套超过 {MAX_DEPTH} 层", f"nested deeper than {MAX_DEPTH}")
+        try:
+            return self._scalar(node)
+        finally:
+            self._depth -= 1
+
+    def _scalar(self, node: Any) -> _Operand:
+        if isinstance(node, bool):
+            return _Operand("boolean", value=node)
+        if isinstance(node, int | float):
+            return self._number(node)
+        if isinstance(node, str):
+            return _Operand("string", value=self._clean(node))
+        if isinstance(node, Mapping):
+            if "property" in node:
+                name = node["property"]
+                field = self.layer.field(name) if isinstance(name, str) else None
+                if field is not None:
+                    return _Operand(field.type, column(field.name))
+                if name in GEOMETRY_NAMES:
+                    return _Operand("geometry", "geom")
+                raise self.unknown_property(name)
+            for key in ("date", "timestamp"):
+                if key in node:
+                    instant = self._instant(node[key], expected=key)
+                    return _Operand(instant.kind, value=instant.value)
+            op = node.get("op")
+            args = node.get("args")
+            if isinstance(op, str) and isinstance(args, list):
+                return self._function(op.lower(), args)
+        if node is None:
+            raise self.error("与 NULL 比较请用 IS NULL", "to compare with NULL use IS NULL")
+        raise self.error("这里应为属性或字面值", "a property or a literal is expected here")
+
+    def _number(self, value: float) -> _Operand:
+        try:
+            finite = math.isfinite(value)
+        except OverflowError:
+            finite = False
+        if not finite:
+            raise self.error("数值超出范围", "number out of range")
+        if float(value).is_integer() and -(2**63) <= value < 2**63:
+            return _Operand("integer", value=value)
+        return _Operand("number", value=float(value))
+
+    def _clean(self, text: str) -> str:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            text = "\x00"
+        if "\x00" in text:
+            raise self.error("文本含有非法字符", "text holds a character that is not allowed")
+        return text
+
+    def _function(self, op: str, args: list[Any]) -> _Operand:
+        if op in {"casei", "accenti"}:
+            operand = self.scalar(self._exactly(op, args, 1)[0])
+            if operand.kind != "string":
+                raise self.error(f"{op} 只用于文本", f"{op} takes text only")
+            before, after = CASES if op == "casei" else ACCENTS
+            return _Operand("string", f"translate({self.bound(operand, 'string')}, '{before}', '{after}')")
+        if op in ARITHMETIC:
+            operands = [self.scalar(a) for a in self._exactly(op, args, 2)]
+            for operand in operands:
+                if operand.kind not in {"integer", "number"}:
+                    raise self.error(f"{op} 只用于数值", f"{op} takes numbers only")
+            float_type = self.dialect.types["number"]
+            a, b = (f"({self.bound(o, 'number')})::{float_type}" for o in operands)
+            return _Operand("number", _arithmetic(op, a, b))
+        raise self._not_allowed(op)
+
+    def bound(self, operand: _Operand, kind: Kind) -> str:
+        """SQL of an operand; a literal is bound as `kind`."""
+        if operand.sql is not None:
+            return operand.sql
+        value = operand.value
+        if kind == "number":
+            value = float(value)
+        elif kind == "integer":
+            value = int(value)
+        return self.parameters.add(value, kind)
+
+    # --- comparisons ----------------------------------------------------------------------------------------------
+
+    def compare(self, op: str, left: _Operand, right: _Operand) -> str:
+        left, right = self._read_as(left, right), self._read_as(right, left)
+        kinds = {left.kind, right.kind}
+        if "geometry" in kinds:
+            raise self.error("几何请用 S_* 函数比较", "compare geometries with S_* functions")
+        if kinds == {"date", "datetime"}:
+            a, b = self.bound(left, left.kind), self.bound(right, right.kind)
+            return day_comparison(self.dialect, op, a, left.kind, b, right.kind)
+        if kinds <= {"integer", "number"}:
+            self._check_exact(left, right)
+            return f"({self.bound(left, left.kind)} {op} {self.bound(right, right.kind)})"
+        if len(kinds) != 1:
+            raise self._mismatch(left, right)
+        kind = left.kind
+        if kind == "boolean" and op not in {"=", "<>"}:
+            raise self.error("布尔值只能用 = 与 <> 比较", "booleans compare with = and <> only")
+        a, b = self.bound(left, kind), self.bound(right, kind)
+        if kind == "string" and op not in {"=", "<>"}:
+            a, b = self.dialect.ordered(a), self.dialect.ordered(b)
+        return f"({a} {op} {b})"
+
+    def _read_as(self, operand: _Operand, partner: _Operand) -> _Operand:
+        # '2024-01-01' against a date property is clear enough to be read as a date.
+        if operand.is_literal and operand.kind == "string" and partner.kind in {"date", "datetime"}:
+            instant = self._instant(operand.value)
+            return _Operand(instant.kind, value=instant.value)
+        return operand
+
+    def _check_exact(self, left: _Operand, right: _Operand) -> None:
+        for literal, other in ((left, right), (right, left)):
+            is_float = isinstance(literal.value, float)
+            if is_float and other.kind == "integer" and not other.is_literal and abs(literal.value) > EXACT_FLOAT:
+                raise self.error(
+                    f"整数 {literal.value:.0f} 超过 2^53，文本形式不能精确表示；请用 cql2-json",
+                    f"integer {literal.value:.0f} is above 2^53 and not exact in CQL2 text; use cql2-json",
+                )
+
+    def _mismatch(self, left: _Operand, right: _Operand) -> SpatialError:
+        return self.error(
+            f"类型不符：{left.kind} 与 {right.kind} 不能比较",
+            f"types do not match: {left.kind} cannot be compared with {right.kind}",
+        )
+
+    def like(self, args: list[Any]) -> str:
+        value, pattern = (self.scalar(a) for a in self._exactly("like", args, 2))
+        if value.kind != "string" or pattern.kind != "string":
+            raise self.error("LIKE 只用于文本", "LIKE takes text only")
+        literal = args[1]
+        while isinstance(literal, Mapping) and literal.get("args"):
+            literal = literal["args"][0]
+        if not isinstance(literal, str):
+            raise self.error("LIKE 的模式应为字面值", "the pattern of LIKE must be a literal")
+        if (len(literal) - len(literal.rstrip("\\"))) % 2:
+            raise self.error("LIKE 的模式不能以转义符 \\ 结尾", "the pattern of LIKE must not end with the escape \\")
+        text, like = self.bound(value, "string"), self.bound(pattern, "string")
+        return f"({self.dialect.ordered(text)} LIKE {like} ESCAPE '\\')"
+
+    def between(self, args: list[Any]) -> str:
+        value, low, high = (self.scalar(a) for a in self._exactly("between", args, 3))
+        return f"({self.compare('>=', value, low)} AND {self.compare('<=', value, high)})"
+
+    def is_in(self, args: list[Any]) -> str:
+        value, items = self._exactly("in", args, 2)
+        if not isinstance(items, list):
+            raise self.error("IN 应有一个列表", "IN takes a list")
+        operand = self.scalar(value)
+        if operand.is_literal:
+            # Bound once, or every item would bind it again.
+            operand = _Operand(operand.kind, self.bound(operand, operand.kind))
+        tests = [self.compare("=", operand, self.scalar(item)) for item in items]
+        return "(" + " OR ".join(tests) + ")" if tests else "false"
+
+    def is_null(self, args: list[Any]) -> str:
+        operand = self.scalar(self._exactly("isNull", args, 1)[0])
+        return f"({self.bound(operand, operand.kind)} IS NULL)"
+
+    # --- space and time -------------------------------------------------------------------------------------------
+
+    def spatial(self, op: str, args: list[Any]) -> str:
+        sides: list[tuple[str, Any]] = []
+        for node in self._exactly(op, args, 2):
+            if isinstance(node, Mapping) and "property" in node:
+                operand = self.scalar(node)
+                if operand.kind != "geometry":
+                    raise self.error(f"{node['property']} 不是几何", f"{node['property']} is not a geometry")
+                sides.append((str(operand.sql), None))
+            else:
+                sides.append(("", geometry_literal(node, self.filter_crs, self.error)))
+        parts = self._parts(op, sides)
+        texts = []
+        for a, b in parts:
+            texts.append(f"{SPATIAL[op]}({a}, {b})")
+        joiner = " AND " if op == "s_disjoint" else " OR "
+        return "(" + joiner.join(texts) + ")"
+
+    def _parts(self, op: str, sides: list[tuple[str, Any]]) -> list[tuple[str, str]]:
+        """SQL of both sides; a collection is split where the meaning allows, for GEOS refuses it."""
+        import shapely
+
+        choices: list[list[str]] = []
+        for sql, geometry in sides:
+            if geometry is None:
+                choices.append([sql])
+                continue
+            members = [geometry]
+            if geometry.geom_type == "GeometryCollection":
+                if op not in {"s_intersects", "s_disjoint"}:
+                    raise self.error(
+                        f"{op} 不接受 GEOMETRYCOLLECTION", f"{op} does not take a GEOMETRYCOLLECTION"
+                    )
+                members = list(geometry.geoms)
+            choices.append([self.parameters.add_geometry(shapely.to_wkb(m)) for m in members])
+        return [(a, b) for a in choices[0] for b in choices[1]]
+
+    def temporal(self, op: str, left: Any, right: Any) -> str:
+        return relation(self.dialect, op, self._span(left), self._span(right))
+
+    def _span(self, node: Any) -> Span:
+        if isinstance(node, Mapping) and "interval" in node:
+            ends = node["interval"]
+            if not isinstance(ends, list) or len(ends) != 2:
+                raise self.error("INTERVAL 应有两端", "INTERVAL takes two ends")
+            start, end = (None if e in ("..", None, "") else self._end(e) for e in ends)
+            if start and end and start.value is not None and end.value is not None and start.moment > end.moment:
+                raise self.error("INTERVAL 的起点晚于终点", "INTERVAL starts after its end")
+            return Span(self._bind(start), self._bind(end))
+        instant = self._bind(self._end(node))
+        return Span(instant, instant)
+
+    def _end(self, node: Any) -> Instant:
+        if isinstance(node, str):
+            return self._instant(node)
+        operand = self.scalar(node)
+        if operand.kind not in {"date", "datetime"}:
+            raise self.error("T_* 函数只用于日期与时间", "T_* functions take dates and times only")
+        return Instant(operand.kind, operand.sql, operand.value)
+
+    def _bind(self, instant: Instant | None) -> Instant | None:
+        if instant is None or instant.sql is not None:
+            return instant
+        return Instant(instant.kind, self.parameters.add(instant.value, instant.kind), instant.value)
+
+    def _instant(self, text: Any, expected: str | None = None) -> Instant:
+        found = read_instant(text, expected) if isinstance(text, str) else None
+        if found is None:
+            raise self.error(
+                f"{text!r} 不是日期（2024-05-01）或带时区的时间（2024-05-01T08:00:00Z）",
+                f"{text!r} is no date (2024-05-01) and no time with a zone (2024-05-01T08:00:00Z)",
+            )
+        return found
+
+
+def _arithmetic(op: str, a: str, b: str) -> str:
+    if op in {"+", "-", "*"}:
+        return f"({a} {op} {b})"
+    if op == "/":
+        return f"({a} / nullif({b}, 0))"
+    if op == "div":
+        return f"trunc({a} / nullif({b}, 0))"
+    if op == "%":
+        return f"({a} - {b} * trunc({a} / nullif({b}, 0)))"
+    # Of a negative base only whole powers exist, of zero no negative ones; the rest is NULL in both databases.
+    exists = f"({a} > 0 OR ({a} = 0 AND {b} >= 0) OR ({a} < 0 AND {b} = trunc({b})))"
+    return f"CASE WHEN {exists} THEN power({a}, {b}) END"

@@ -12,11 +12,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
 
-__all__ = ["DUCKDB", "POSTGIS", "Bounds", "Dialect", "Kind", "Parameters", "column", "quote"]
+__all__ = ["COUNT_ATTRIBUTE", "COUNT_COLUMN", "DUCKDB", "POSTGIS", "Bounds", "Dialect", "Kind", "Parameters", "column", "quote"]
 
 Kind = Literal["string", "integer", "number", "boolean", "date", "datetime", "geometry"]
 Bounds = tuple[float, float, float, float]
 
+COUNT_ATTRIBUTE = "count"
+"""Attribute of a vector tile that says how many points a clustered point stands for."""
+COUNT_COLUMN = "cluster count"
+"""Its column in the generalised tables; no field can have this name, so it also replaces a taken attribute name."""
 RESERVED = frozenset({"fid", "geom", "geom_3857", "rowid", "ctid", "xmin", "xmax", "cmin", "cmax", "tableoid", "oid"})
 """Column names of our own and system columns of the databases; a field of such a name is stored under another."""
 
@@ -223,10 +227,11 @@ class _DuckDB(Dialect):
         margin = (east - west) * 64 / 4096
         wide = self.envelope((west - margin, south - margin, east + margin, north + margin), srid)
         clipped = f"ST_AsMVTGeom({geometry}, ST_Extent({self.envelope(bounds, srid)}), 4096, 64, true)"
+        # FILTER, not WHERE: a condition below would be pushed down and every geometry clipped twice.
         return (
-            f"SELECT ST_AsMVT(t, $1, 4096, '(geom)', '(fid)'), count(*) FROM (SELECT "
-            f"{{'(fid)': fid{fields}, '(geom)': {clipped}}} AS t FROM {source} "
-            f"WHERE ST_Intersects({geometry}, {wide})) WHERE t['(geom)'] IS NOT NULL"
+            f"SELECT ST_AsMVT(t, $1, 4096, '(geom)', '(fid)') FILTER (t['(geom)'] IS NOT NULL), count(t['(geom)']) "
+            f"FROM (SELECT {{'(fid)': fid{fields}, '(geom)': {clipped}}} AS t FROM {source} "
+            f"WHERE ST_Intersects({geometry}, {wide}))"
         )
 
 

@@ -14,7 +14,7 @@ from spatial.crs import ServedCRS
 from spatial.errors import InvalidParameter, UnknownProperty
 from spatial.grid import TILE_MATRIX_SETS, tile_bounds
 from spatial.store.cql2_sql import compile_filter
-from spatial.store.dialect import Bounds, Dialect, Kind, Parameters, column
+from spatial.store.dialect import COUNT_ATTRIBUTE, COUNT_COLUMN, Bounds, Dialect, Kind, Parameters, column
 from spatial.store.vector import ItemQuery, PublishedTable
 
 __all__ = [
@@ -230,9 +230,3 @@ def tile_statement(dialect: Dialect, source: str, table: PublishedTable, tms: st
     margin = (east - west) * BUFFER
     wide = (west - margin, south - margin, east + margin, north + margin)
     return Statement(sql, [*bounds, *wide, layer.id])
-
-
-COUNT_ATTRIBUTE = "count"
-"""Attribute of a vector tile that says how many points a clustered point stands for."""
-COUNT_COLUMN = "cluster count"
-"""Its column in the generalised tables; a field cannot have this name."""

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from spatial.catalog import Layer
 from spatial.crs import CRS84, ServedCRS
+from spatial.settings import Settings
 
 if TYPE_CHECKING:
     import geopandas
 
-__all__ = ["Interval", "ItemQuery", "Page", "PublishedTable", "VectorStore"]
+__all__ = ["Interval", "ItemQuery", "Page", "PublishedTable", "VectorStore", "open_vector_store"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,3 +158,14 @@ class VectorStore(Protocol):
 
     async def aclose(self) -> None: ...
     def close(self) -> None: ...
+
+
+def open_vector_store(settings: Settings) -> VectorStore:
+    """The store that ``ONEMAP_STORE`` names. Nothing is opened before the first call."""
+    if settings.store == "postgis":
+        from spatial.store.postgis_store import PostGISStore
+
+        return PostGISStore(settings)
+    from spatial.store.duckdb_store import DuckDBStore
+
+    return DuckDBStore(settings)

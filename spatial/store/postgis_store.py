@@ -1,0 +1,390 @@
+"""Vector store on PostGIS (生产矢量存储): psycopg 3, an asynchronous pool for the service, one transaction a publication.
+
+Readers use read-only sessions with a statement timeout; when a caller goes away, the running statement is cancelled.
+A database that is down makes every call raise `StoreUnavailable` within seconds; when it is back, so are the answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import weakref
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING, Any
+
+from spatial.catalog import Layer
+from spatial.crs import ServedCRS
+from spatial.errors import InvalidFilter, SpatialError, StoreUnavailable
+from spatial.settings import Settings
+from spatial.store.answers import feature_of, page_of
+from spatial.store.dialect import COUNT_COLUMN, POSTGIS, column, quote
+from spatial.store.generalise import GeneralisedTable, generalise
+from spatial.store.published_frame import prepare, read_frame, table_name
+from spatial.store.statements import (
+    Statement,
+    count_statement,
+    frame_statement,
+    item_statement,
+    page_statement,
+    selected_fields,
+    tile_source,
+    tile_statement,
+)
+from spatial.store.vector import ItemQuery, Page, PublishedTable
+
+if TYPE_CHECKING:
+    import geopandas
+    import psycopg
+    from psycopg_pool import AsyncConnectionPool, ConnectionPool
+
+__all__ = ["PostGISStore"]
+
+WAIT_S = 3.0
+"""Longest wait for a connection; then the database counts as away."""
+
+
+class PostGISStore:
+    """`VectorStore` on the tables of one PostGIS schema."""
+
+    def __init__(self, settings: Settings) -> None:
+        if settings.postgis_dsn is None:
+            raise StoreUnavailable(
+                "ONEMAP_STORE=postgis 需要设置 ONEMAP_POSTGIS_DSN",
+                "ONEMAP_STORE=postgis needs ONEMAP_POSTGIS_DSN",
+            )
+        self._dsn = settings.postgis_dsn.get_secret_value()
+        self._schema = settings.postgis_schema
+        self._size = settings.pool_size
+        self._timeout = settings.statement_timeout_s
+        self._lock = threading.Lock()
+        self._pool: ConnectionPool[psycopg.Connection[Any]] | None = None
+        # A pool belongs to the event loop in which it was opened.
+        self._async_pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncConnectionPool[Any]] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    # --- connections ----------------------------------------------------------------------------------------------
+
+    def _session(self) -> dict[str, Any]:
+        settings = {
+            "default_transaction_read_only": "on",
+            "statement_timeout": str(int(self._timeout * 1000)),
+            "timezone": "UTC",
+            "datestyle": "ISO,YMD",
+            "intervalstyle": "iso_8601",
+            "extra_float_digits": "1",
+            "client_min_messages": "error",
+            "jit": "off",
+            "max_parallel_workers_per_gather": "0",
+        }
+        options = " ".join(f"-c {name}={value}" for name, value in settings.items())
+        return {
+            "autocommit": True,
+            "prepare_threshold": 0,
+            "connect_timeout": 3,
+            "options": options,
+            "application_name": "onemap",
+            "keepalives_idle": 30,
+        }
+
+    def _pool_options(self) -> dict[str, Any]:
+        return {
+            "kwargs": self._session(),
+            "min_size": 1,
+            "max_size": self._size,
+            "timeout": WAIT_S,
+            "reconnect_timeout": WAIT_S,
+            "max_waiting": self._size * 100,
+            "open": False,
+            "name": "onemap",
+        }
+
+    def _sync_pool(self) -> ConnectionPool[psycopg.Connection[Any]]:
+        from psycopg_pool import ConnectionPool
+
+        with self._lock:
+            if self._pool is None:
+                pool: ConnectionPool[psycopg.Connection[Any]] = ConnectionPool(self._dsn, **self._pool_options())
+                pool.open()
+                self._pool = pool
+            return self._pool
+
+    async def _async_pool(self) -> AsyncConnectionPool[Any]:
+        from psycopg_pool import AsyncConnectionPool
+
+        loop = asyncio.get_running_loop()
+        pool = self._async_pools.get(loop)
+        if pool is None:
+            pool = AsyncConnectionPool(self._dsn, **self._pool_options())
+            self._async_pools[loop] = pool
+            await pool.open()
+        return pool
+
+    def _source(self, table: PublishedTable, suffix: str = "") -> str:
+        return f"{quote(self._schema)}.{quote(table.table + suffix)}"
+
+    # --- running --------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _explained(self, table: PublishedTable | None) -> Iterator[None]:
+        """Turn a database error into one of our tree."""
+        import psycopg
+        import psycopg_pool
+
+        layer = table.layer.id if table else None
+        try:
+            yield
+        except psycopg.errors.QueryCanceled as error:
+            raise StoreUnavailable(
+                f"图层 {layer} 的查询超过 {self._timeout:g} 秒，请缩小范围",
+                f"query on layer {layer} took more than {self._timeout:g} s; ask for less",
+                layer=layer,
+            ) from error
+        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
+            raise StoreUnavailable(
+                f"数据库中没有图层 {layer} 的表（模式 {self._schema}）；请检查 ONEMAP_POSTGIS_DSN 或重新发布",
+                f"the database has no table of layer {layer} (schema {self._schema}); "
+                "check ONEMAP_POSTGIS_DSN or publish again",
+                layer=layer,
+            ) from error
+        except psycopg.DataError as error:
+            raise InvalidFilter(
+                f"图层 {layer}：过滤表达式的值超出范围（{_first_line(error)}）",
+                f"layer {layer}: a value in the filter is out of range ({_first_line(error)})",
+                layer=layer,
+            ) from error
+        except (psycopg.OperationalError, psycopg_pool.PoolTimeout, psycopg_pool.TooManyRequests) as error:
+            raise self._away(error, layer) from error
+
+    def _away(self, error: Exception, layer: str | None) -> SpatialError:
+        return StoreUnavailable(
+            f"PostGIS 连接不上（{_first_line(error)}）；请检查数据库是否运行、ONEMAP_POSTGIS_DSN 是否正确，稍后重试",
+            f"PostGIS cannot be reached ({_first_line(error)}); check that it runs and ONEMAP_POSTGIS_DSN, then try again",
+            layer=layer,
+        )
+
+    def _rows(self, statement: Statement, table: PublishedTable | None, *, binary: bool = False) -> list[tuple[Any, ...]]:
+        import psycopg
+
+        with self._explained(table):
+            pool = self._sync_pool()
+            for attempt in (1, 2):
+                try:
+                    with pool.connection() as connection:
+                        cursor = psycopg.RawCursor(connection)
+                        return cursor.execute(statement.sql, statement.values, binary=binary).fetchall()
+                except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                    # Connections of before a restart are dead; reading again is harmless.
+                    if attempt == 2 or isinstance(error, psycopg.errors.QueryCanceled):
+                        raise
+                    pool.check()
+        raise AssertionError("unreachable")
+
+    async def _arows(
+        self, statement: Statement, table: PublishedTable, *, binary: bool = False, prepare: bool | None = None
+    ) -> list[tuple[Any, ...]]:
+        import psycopg
+
+        with self._explained(table):
+            pool = await self._async_pool()
+            for attempt in (1, 2):
+                try:
+                    async with pool.connection() as connection:
+                        cursor = psycopg.AsyncRawCursor(connection)
+                        await cursor.execute(statement.sql, statement.values, binary=binary, prepare=prepare)
+                        return await cursor.fetchall()
+                except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                    if attempt == 2 or isinstance(error, psycopg.errors.QueryCanceled):
+                        raise
+                    await pool.check()
+        raise AssertionError("unreachable")
+
+    # --- reading --------------------------------------------------------------------------------------------------
+
+    def page(self, table: PublishedTable, query: ItemQuery) -> Page:
+        statement = page_statement(POSTGIS, self._source(table), table, query)
+        return page_of(self._rows(statement, table), query)
+
+    async def apage(self, table: PublishedTable, query: ItemQuery) -> Page:
+        statement = page_statement(POSTGIS, self._source(table), table, query)
+        # With a filter the plan depends on the values: one generic plan for all of them can be far off.
+        rows = await self._arows(statement, table, prepare=False if query.is_filtered else None)
+        return page_of(rows, query)
+
+    def count(self, table: PublishedTable, query: ItemQuery) -> int:
+        return int(self._rows(count_statement(POSTGIS, self._source(table), table, query), table)[0][0])
+
+    async def acount(self, table: PublishedTable, query: ItemQuery) -> int:
+        statement = count_statement(POSTGIS, self._source(table), table, query)
+        return int((await self._arows(statement, table, prepare=False))[0][0])
+
+    def item(self, table: PublishedTable, fid: int, crs: ServedCRS) -> str:
+        statement = item_statement(POSTGIS, self._source(table), table, fid, crs)
+        return feature_of(self._rows(statement, table), table, fid, crs)
+
+    async def aitem(self, table: PublishedTable, fid: int, crs: ServedCRS) -> str:
+        statement = item_statement(POSTGIS, self._source(table), table, fid, crs)
+        return feature_of(await self._arows(statement, table), table, fid, crs)
+
+    def _tile_statement(self, table: PublishedTable, tms: str, z: int, x: int, y: int) -> Statement:
+        return tile_statement(POSTGIS, self._source(table, tile_source(table, tms, z)), table, tms, z, x, y)
+
+    def tile(self, table: PublishedTable, tms: str, z: int, x: int, y: int) -> bytes:
+        tile, count = self._rows(self._tile_statement(table, tms, z, x, y), table, binary=True)[0]
+        return bytes(tile) if count else b""
+
+    async def atile(self, table: PublishedTable, tms: str, z: int, x: int, y: int) -> bytes:
+        tile, count = (await self._arows(self._tile_statement(table, tms, z, x, y), table, binary=True))[0]
+        return bytes(tile) if count else b""
+
+    def frame(self, table: PublishedTable, query: ItemQuery | None = None) -> geopandas.GeoDataFrame:
+        statement = frame_statement(POSTGIS, self._source(table), table, query)
+        names = [f.name for f in selected_fields(table.layer, query.properties if query else None)]
+        return read_frame(table.layer, names, self._rows(statement, table, binary=True))
+
+    # --- writing --------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _writer(self, layer: str) -> Iterator[psycopg.Connection[Any]]:
+        """A connection of its own, whose one transaction is committed at the end or leaves nothing."""
+        import psycopg
+
+        options = "-c timezone=UTC -c client_min_messages=error -c maintenance_work_mem=256MB"
+        try:
+            connection = psycopg.connect(self._dsn, connect_timeout=5, options=options, application_name="onemap-publish")
+        except psycopg.OperationalError as error:
+            raise self._away(error, layer) from error
+        with connection:
+            try:
+                yield connection
+            except psycopg.OperationalError as error:
+                raise self._away(error, layer) from error
+            except (psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedObject) as error:
+                raise StoreUnavailable(
+                    f"图层 {layer} 不能写入 PostGIS（{_first_line(error)}）；请检查权限与 postgis 扩展",
+                    f"layer {layer} cannot be written to PostGIS ({_first_line(error)}); "
+                    "check the role's rights and the postgis extension",
+                    layer=layer,
+                ) from error
+
+    def publish(self, layer: Layer, version: str, frame: geopandas.GeoDataFrame) -> PublishedTable:
+        prepared = prepare(layer, frame)
+        levels = generalise(layer, prepared)
+        table = PublishedTable(
+            layer=layer,
+            version=version,
+            table=table_name(layer.id, version),
+            count=len(prepared.fids),
+            extent=prepared.extent,
+            geometry_type=prepared.geometry_type,
+            generalised={level.zoom: level.suffix for level in levels},
+            time_extent=prepared.time_extent,
+        )
+        with self._writer(layer.id) as connection:
+            # CREATE SCHEMA IF NOT EXISTS of two processes at once can collide; the lock ends with the transaction.
+            connection.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [f"onemap:{self._schema}"])
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(self._schema)}".encode())
+            self._drop_tables(connection, table.table)
+            features = (prepared.fids, prepared.columns, prepared.geometry, prepared.geometry_3857)
+            _write(connection, self._source(table), layer.fields, *features, key=True, time_field=layer.time_field)
+            for level in levels:
+                _write_level(connection, self._source(table, level.suffix), layer, level)
+        return table
+
+    def _drop_tables(self, connection: psycopg.Connection[Any], name: str) -> None:
+        found = connection.execute(
+            "SELECT tablename FROM pg_tables WHERE schemaname = %s AND (tablename = %s OR tablename ~ %s)",
+            [self._schema, name, "^" + _escape_regex(name) + "_z[0-9]+$"],
+        ).fetchall()
+        for (table,) in found:
+            connection.execute(f"DROP TABLE {quote(self._schema)}.{quote(table)}".encode())
+
+    def drop(self, table: PublishedTable) -> None:
+        with self._writer(table.layer.id) as connection:
+            self._drop_tables(connection, table.table)
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    def ping(self) -> None:
+        self._rows(Statement("SELECT postgis_lib_version()", []), None)
+
+    async def aclose(self) -> None:
+        pool = self._async_pools.pop(asyncio.get_running_loop(), None)
+        if pool is not None:
+            await pool.close()
+        self.close()
+
+    def close(self) -> None:
+        with self._lock:
+            if self._pool is not None:
+                self._pool.close()
+            self._pool = None
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0][:200] if text else type(error).__name__
+
+
+def _escape_regex(name: str) -> str:
+    return "".join(c if c.isalnum() or c == "_" else f"\\{c}" for c in name)
+
+
+def _write_level(connection: psycopg.Connection[Any], target: str, layer: Layer, level: GeneralisedTable) -> None:
+    fields = selected_fields(layer, layer.tile_fields)
+    features = (level.fids, level.columns, level.geometry, level.geometry_3857)
+    _write(connection, target, fields, *features, counts=level.counts)
+
+
+def _write(
+    connection: psycopg.Connection[Any],
+    target: str,
+    fields: Any,
+    fids: Any,
+    columns: Any,
+    geometry: Any,
+    geometry_3857: Any,
+    *,
+    counts: Any = None,
+    key: bool = False,
+    time_field: str | None = None,
+) -> None:
+    import shapely
+
+    definitions = ["fid bigint PRIMARY KEY" if key else "fid bigint"]
+    definitions += [f"{column(f.name)} {POSTGIS.types[f.type]}" for f in fields]
+    definitions += [f"geom {POSTGIS.geometry_types[0]}", f"geom_3857 {POSTGIS.geometry_types[1]}"]
+    types = ["int8", *(POSTGIS.types[f.type] for f in fields), "bytea", "bytea"]
+    data = [_python(fids), *(_python(columns[f.name], f.type) for f in fields)]
+    data += [_ewkb(shapely, geometry, 4490), _ewkb(shapely, geometry_3857, 3857)]
+    if counts is not None:
+        definitions.append(f"{quote(COUNT_COLUMN)} bigint")
+        types.append("int8")
+        data.append(_python(counts))
+    connection.execute(f"CREATE TABLE {target} ({', '.join(definitions)})".encode())
+    with connection.cursor() as cursor, cursor.copy(f"COPY {target} FROM STDIN (FORMAT BINARY)".encode()) as copy:
+        copy.set_types(types)
+        for row in zip(*data, strict=True):
+            copy.write_row(row)
+    for geometry_column in ("geom", "geom_3857"):
+        connection.execute(f"CREATE INDEX ON {target} USING gist ({geometry_column})".encode())
+    if time_field is not None:
+        connection.execute(f"CREATE INDEX ON {target} ({column(time_field)})".encode())
+    connection.execute(f"ANALYZE {target}".encode())
+
+
+def _ewkb(shapely: Any, geometry: Any, srid: int) -> Any:
+    return shapely.to_wkb(shapely.set_srid(geometry, srid), include_srid=True)
+
+
+def _python(values: Any, kind: str = "integer") -> list[Any]:
+    """Plain Python values, None for gaps."""
+    import pandas as pd
+
+    series = pd.Series(values)
+    if kind == "date":
+        return [None if v is pd.NaT else v.date() for v in series]
+    if kind == "datetime":
+        return [None if v is pd.NaT else v.to_pydatetime() for v in series.dt.tz_localize("UTC")]
+    return [None if v is None or v is pd.NA or v != v else v for v in series.tolist()]

@@ -1,0 +1,168 @@
+"""Fixtures for every test: real stores, a real browser, and no network but this machine.
+
+Nothing here skips because a program is missing: a missing program fails the test with the line that installs it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import uuid
+from collections.abc import Iterator
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "deploy"))
+
+REAL_CONNECT = socket.socket.connect
+REAL_CONNECT_EX = socket.socket.connect_ex
+
+
+class OutsideNetwork(AssertionError):
+    """A test reached for an address that is not this machine."""
+
+
+def refuse_outside(family: int, address: Any) -> None:
+    """Raise `OutsideNetwork` unless the address is the loopback, a Unix socket or a local name."""
+    if family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    host = str(address[0])
+    try:
+        is_local = ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        is_local = host in ("localhost", "")
+    if not is_local:
+        raise OutsideNetwork(f"测试不得访问外部网络：{host}:{address[1]} / tests must not leave this machine: {host}")
+
+
+@pytest.fixture(autouse=True)
+def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse connections of this process to other machines (native libraries such as libpq are not seen)."""
+
+    def connect(self: socket.socket, address: Any) -> None:
+        refuse_outside(self.family, address)
+        return REAL_CONNECT(self, address)
+
+    def connect_ex(self: socket.socket, address: Any) -> int:
+        refuse_outside(self.family, address)
+        return REAL_CONNECT_EX(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    monkeypatch.setattr(socket.socket, "connect_ex", connect_ex)
+
+
+@pytest.fixture(scope="session")
+def project_root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def reference_data() -> Path:
+    """Real data that the repository does not hold: ``ONEMAP_REFERENCE_DATA`` or ``../shared/data``."""
+    folder = Path(os.environ.get("ONEMAP_REFERENCE_DATA") or ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip("仓库之外的参考数据不在本机 / reference data outside the repository: set ONEMAP_REFERENCE_DATA")
+    return folder
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port on 127.0.0.1 that nobody listens on."""
+    from postgis_cluster import free_port
+
+    return free_port()
+
+
+@pytest.fixture(scope="session")
+def postgis_server() -> Iterator[str]:
+    """DSN of a PostGIS server: ``ONEMAP_TEST_POSTGIS``, else a private cluster that ends with the session."""
+    if named := os.environ.get("ONEMAP_TEST_POSTGIS"):
+        yield named
+        return
+    from postgis_cluster import ClusterError, PrivateCluster
+
+    cluster = PrivateCluster()
+    try:
+        dsn = cluster.start()
+    except ClusterError as error:
+        pytest.fail(str(error), pytrace=False)
+    try:
+        yield dsn
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def postgis_dsn(postgis_server: str) -> Iterator[str]:
+    """A fresh database with PostGIS for this session.
+
+    In the private cluster its collation is Chinese (ICU ``zh-Hans-CN``), as databases here are: an ``ORDER BY`` without
+    ``COLLATE "C"`` sorts otherwise than DuckDB and its test fails.
+    """
+    import psycopg
+    from psycopg import sql
+    from psycopg.conninfo import make_conninfo
+
+    name = f"onemap_test_{uuid.uuid4().hex[:12]}"
+    create = sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'").format(sql.Identifier(name))
+    if not os.environ.get("ONEMAP_TEST_POSTGIS"):
+        create += sql.SQL(" LOCALE_PROVIDER icu ICU_LOCALE 'zh-Hans-CN'")
+    with psycopg.connect(postgis_server, autocommit=True) as connection:
+        connection.execute(create)
+    dsn = make_conninfo(postgis_server, dbname=name)
+    try:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute("CREATE EXTENSION postgis")
+        yield dsn
+    finally:
+        with psycopg.connect(postgis_server, autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session", params=["duckdb", "postgis"])
+def store_settings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Settings of each store in turn, with a ``var_dir`` (and, in PostGIS, a schema) of its own."""
+    from spatial.settings import Settings
+
+    var_dir = tmp_path_factory.mktemp(f"var-{request.param}")
+    if request.param == "duckdb":
+        return Settings(store="duckdb", var_dir=var_dir)
+    return Settings(
+        store="postgis",
+        var_dir=var_dir,
+        postgis_dsn=request.getfixturevalue("postgis_dsn"),
+        postgis_schema=f"t_{uuid.uuid4().hex[:12]}",
+    )
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> Path:
+    """A real Chromium: ``ONEMAP_TEST_CHROMIUM``, else of the distribution."""
+    from system_packages import find_chromium, install_line
+
+    found = find_chromium()
+    if found is None:
+        line = install_line(["chromium", "fonts-noto-cjk"])
+        pytest.fail(f"没有可用的 Chromium，请运行 / no working Chromium, run:\n    {line}", pytrace=False)
+    return found
+
+
+@pytest.fixture(scope="session")
+def chromium_args() -> list[str]:
+    """Arguments for a headless Chromium that asks no host but this machine."""
+    return [
+        "--no-sandbox",  # root in a container has no user namespace
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
+    ]

@@ -1,0 +1,103 @@
+"""The analysis on the sample data of Hubei, through store and runner: does the map look like the province?
+
+The bounds are those that open data can carry (30″ elevation, synthetic roads): docs/methods/urban-suitability.md, §7.
+Shares are of land: whole lakes are 不适宜 by rule and would hide the mountains from the plain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import rasterio
+
+from analyses.suitability import UrbanSuitability
+from spatial.catalog import load_catalog
+from spatial.intake import publish_layer
+from spatial.jobs.result import RunResult
+from spatial.jobs.run import run_analysis
+from spatial.settings import PROJECT_ROOT, Settings
+from spatial.store.datastore import DataStore
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DataStore]:
+    settings = Settings(
+        layers_dir=PROJECT_ROOT / "layers",
+        var_dir=tmp_path_factory.mktemp("var"),
+        store="duckdb",
+    )
+    opened = DataStore.open(settings)
+    catalog = load_catalog(settings.layers_dir)
+    for spec in UrbanSuitability.inputs:
+        publish_layer(opened, catalog[spec.layer])
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module", params=["province", "county"])
+def result(request: pytest.FixtureRequest, store: DataStore, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    out = tmp_path_factory.mktemp("out") / "class.tif"
+    return run_analysis(store, "urban-suitability", {"location_row": request.param}, out=out)
+
+
+def land_share(result: RunResult, counties: pd.Series) -> float:
+    """Share of 不适宜 on land, %, of these units."""
+    rows = result.table("by_county").set_index("code").loc[counties.astype(str)]
+    water = rows["water_surface_km2"].sum()
+    return float(100 * (rows["unsuitable_km2"].sum() - water) / (rows["assessed_km2"].sum() - water))
+
+
+@pytest.fixture(scope="module")
+def units(store: DataStore) -> pd.DataFrame:
+    import geopandas
+
+    source = store.snapshot().catalog["counties"].source
+    return geopandas.read_file(store.settings.data_dir / source.path, layer=source.container_layer)
+
+
+def test_every_role_found_its_layer(result: RunResult) -> None:
+    assert result.provenance["missing_inputs"] == []
+    assert result.not_assessed == ["geohazard", "air-capacity", "water-capacity", "comfort", "patch"]
+
+
+def test_mountains_are_unsuitable_and_the_plain_is_not(result: RunResult, units: pd.DataFrame) -> None:
+    share = {name: land_share(result, group["code"]) for name, group in units.groupby("prefecture")}
+    assert share["神农架林区"] >= 65
+    assert share["恩施土家族苗族自治州"] >= 30
+    assert share["荆州市"] <= 2
+
+
+def test_towns_stand_on_better_land_than_the_province(result: RunResult, store: DataStore) -> None:
+    import geopandas
+
+    source = store.snapshot().catalog["settlements"].source
+    towns = geopandas.read_file(store.settings.data_dir / source.path, layer=source.container_layer)
+    with rasterio.open(result.rasters["class"]) as raster:
+        points = zip(towns.geometry.x, towns.geometry.y, strict=True)
+        classes = np.array([values[0] for values in raster.sample(points, indexes=1)])
+    classes = classes[classes > 0]
+    assert classes.size > 900
+    totals = result.table("totals").set_index("class")["percent"]
+    assert 100 * (classes < 3).mean() >= 10 + totals[1] + totals[2]
+
+
+def test_areas_are_the_whole_province(result: RunResult) -> None:
+    rows = result.table("by_county")
+    assert len(rows) == 103
+    assert rows["assessed_km2"].sum() == pytest.approx(rows["unit_km2"].sum(), rel=1e-5)
+    assert rows["assessed_km2"].sum() == pytest.approx(185_900, rel=0.002)  # the official figure
+    assert result.table("totals")["km2"].sum() == pytest.approx(rows["assessed_km2"].sum(), rel=1e-7)
+
+
+def test_a_window_equals_the_province(store: DataStore, result: RunResult, tmp_path: Path) -> None:
+    parameters = {"location_row": result.provenance["parameters"]["location_row"], "bbox": (111.0, 30.2, 112.1, 31.0)}
+    part = run_analysis(store, "urban-suitability", parameters, out=tmp_path / "part.tif")
+    for name in ("class", "factors"):
+        with rasterio.open(result.rasters[name]) as whole, rasterio.open(part.rasters[name]) as window:
+            row, col = whole.index(window.bounds.left + 1e-6, window.bounds.top - 1e-6)
+            place = rasterio.windows.Window(col, row, window.width, window.height)
+            assert np.array_equal(whole.read(window=place), window.read(), equal_nan=True)
