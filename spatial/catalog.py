@@ -230,25 +230,31 @@ def _schema(path: Path) -> dict[str, Any]:
 
 
 def read_layer(path: Path) -> Layer:
-    """One layer YAML, checked by ``schema.json`` beside it and by the model.
+    """One layer YAML, checked by ``schema.json`` beside it and by the model; an unchanged file is not read again.
 
     Raises
     ------
     LayerDefinitionInvalid
         Names the file, the place in it and the rule.
     """
+    found = path.stat()
+    return _read_layer(path, found.st_mtime_ns, found.st_size)
+
+
+@lru_cache(maxsize=1024)
+def _read_layer(path: Path, _changed_ns: int, _size: int) -> Layer:
     import jsonschema
     import yaml
 
     try:
-        document = yaml.safe_load(path.read_text("utf-8"))
+        document = yaml.load(path.read_text("utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise LayerDefinitionInvalid(
             f"{path.name} 不是合法的 YAML：{error}", f"{path.name} is not valid YAML: {error}", file=path.name
         ) from error
     schema = _schema(path.parent / "schema.json")
     problems = sorted(
-        jsonschema.Draft202012Validator(schema).iter_errors(document), key=lambda e: list(e.absolute_path)
+        jsonschema.Draft202012Validator(schema).iter_errors(document), key=lambda e: list(map(str, e.absolute_path))
     )
     if problems:
         places = [f"{'/'.join(map(str, e.absolute_path)) or '(root)'}: {e.message}" for e in problems[:5]]
@@ -271,8 +277,19 @@ def read_layer(path: Path) -> Layer:
     return layer
 
 
-def load_catalog(folder: Path) -> Catalog:
-    """Every ``*.yml`` of a folder (``themes.yml`` is the layer tree)."""
+def load_catalog(folder: Path, *, broken: list[LayerDefinitionInvalid] | None = None) -> Catalog:
+    """Every ``*.yml`` of a folder (``themes.yml`` is the layer tree).
+
+    Parameters
+    ----------
+    folder : Path
+    broken : list, optional
+        Collects the errors of files that are not valid, which are then left out; without it the first one is raised.
+
+    Raises
+    ------
+    LayerDefinitionInvalid
+    """
     import yaml
 
     themes_file = folder / "themes.yml"
@@ -288,16 +305,28 @@ def load_catalog(folder: Path) -> Catalog:
     for path in sorted(folder.glob("*.yml")):
         if path.name == "themes.yml":
             continue
-        layer = read_layer(path)
-        if layer.theme not in known:
-            raise LayerDefinitionInvalid(
-                f"{path.name}：themes.yml 中没有专题 {'/'.join(layer.theme)}",
-                f"{path.name}: no theme {'/'.join(layer.theme)} in themes.yml",
-                file=path.name,
-            )
-        layers[layer.id] = layer
+        try:
+            layer = _read_placed(path, known)
+        except LayerDefinitionInvalid as error:
+            if broken is None:
+                raise
+            broken.append(error)
+        else:
+            layers[layer.id] = layer
     order = {path: i for i, path in enumerate(_paths(themes))}
     return Catalog(dict(sorted(layers.items(), key=lambda kv: (order[kv[1].theme], kv[0]))), themes)
+
+
+def _read_placed(path: Path, themes: set[tuple[str, ...]]) -> Layer:
+    """A layer whose theme stands in the layer tree."""
+    layer = read_layer(path)
+    if layer.theme not in themes:
+        raise LayerDefinitionInvalid(
+            f"{path.name}：themes.yml 中没有专题 {'/'.join(layer.theme)}",
+            f"{path.name}: no theme {'/'.join(layer.theme)} in themes.yml",
+            file=path.name,
+        )
+    return layer
 
 
 def _paths(themes: tuple[Theme, ...], prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

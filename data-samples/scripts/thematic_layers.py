@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 
 import geopandas as gpd
 import numpy as np
@@ -25,14 +26,14 @@ SEAT_TOWNS = {
     420505: "Gulaobei", 420527: "Maoping", 420582: "Baling", 420921: "Huayuan", 421002: "Shashi", 421222: "Juanshui",
     421224: "Tongyang", 421281: "Puqi", 422826: "Gaoleshan", 422828: "Rongmei",
 }  # fmt: skip
-"""County code → GeoNames name of its seat town, where the county's name or the population misleads (赤壁镇 is not the seat of 赤壁市)."""
+"""County code → GeoNames name of its seat town, where the county's name or the population misleads (赤壁镇 is not its seat)."""
 
 SEAT_POINTS = {
     420104: ("硚口", 114.215, 30.582), 420105: ("汉阳", 114.219, 30.554), 420106: ("武昌", 114.316, 30.554),
     420107: ("青山", 114.385, 30.640), 420111: ("珞南", 114.344, 30.500), 420205: ("铁山", 114.901, 30.207),
     420581: ("陆城", 111.450, 30.378), 420602: ("襄城", 112.134, 32.011), 420702: ("太和", 114.684, 30.100),
     420802: ("泉口", 112.202, 31.052), 421123: ("凤山", 115.399, 30.783), 421127: ("黄梅", 115.944, 30.071),
-    421381: ("应山", 113.826, 31.617),
+    421381: ("应山", 113.826, 31.617), 421087: ("新江口", 111.769, 30.177), 421088: ("容城", 112.897, 29.819),
 }  # fmt: skip
 """County code → town, longitude, latitude, where GeoNames has no point for the seat, or two of one name; about ±1 km."""
 
@@ -254,7 +255,7 @@ def yangtze_han() -> None:
         pieces = []
         for part in shapely.get_parts(shapely.segmentize(lines, 2000)):
             xy = shapely.get_coordinates(part)
-            for a, b in zip(xy[:-1], xy[1:], strict=True):
+            for a, b in itertools.pairwise(xy):
                 width = narrow + (wide - narrow) * np.clip(((a[0] + b[0]) / 2 - west) / (east - west), 0, 1)
                 pieces.append(shapely.LineString([a, b]).buffer(width / 2, quad_segs=4))
         surface = shapely.simplify(shapely.union_all(pieces), 40)

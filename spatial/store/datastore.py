@@ -7,6 +7,7 @@ the new, never a mix.
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spatial.catalog import Catalog, Layer, load_catalog
-from spatial.errors import LayerNotFound, LayerNotPublished, QualityViolation, VersionNotFound
+from spatial.errors import (
+    LayerDefinitionInvalid,
+    LayerNotFound,
+    LayerNotPublished,
+    QualityViolation,
+    VersionNotFound,
+)
 from spatial.settings import Settings
 from spatial.store.raster import PublishedRaster, publish_cog
 from spatial.store.state import LayerVersion, State
@@ -124,7 +131,11 @@ class DataStore:
 
     def _load(self) -> Snapshot:
         revision, rows = self.state.current()
-        files = load_catalog(self.settings.layers_dir)
+        broken: list[LayerDefinitionInvalid] = []
+        files = load_catalog(self.settings.layers_dir, broken=broken)
+        for error in broken:
+            # A bad file harms its own layer only: the version published before is still served as it was.
+            warnings.warn(error.en, stacklevel=2)
         computed = {row.layer_id: Layer.model_validate(row.definition) for row in rows if row.layer_id not in files}
         everything = files.with_layers(computed)
         shown = Catalog(

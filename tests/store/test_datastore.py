@@ -153,3 +153,13 @@ def test_layers_of_other_grades_are_not_shown(store):
         assert inside.snapshot().vector("plots").count == 1
     finally:
         inside.close()
+
+
+def test_a_broken_yaml_harms_its_own_layer_only(store, layers_dir):
+    store.publish_vector(layer("1"), frame("甲"))
+    (layers_dir / "schema.json").write_text("{}", "utf-8")
+    (layers_dir / "plots.yml").write_text("id: [broken", "utf-8")
+    store.state.flip("plots", "1")
+    with pytest.warns(UserWarning, match=r"plots\.yml"):
+        snapshot = store.snapshot()
+    assert names(store, snapshot.vector("plots")) == ["甲"]
