@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { core, fieldsOf, inLanguage, kindOf, readField, type FormField } from "../src/ui/schemaform";
-import { areaColumns, rowName, toCsv } from "../src/ui/table";
+import { rowName, toCsv } from "../src/ui/table";
 import { matches } from "../src/ui/tree";
 import type { LayerInfo } from "../src/api/types";
 
@@ -59,8 +59,7 @@ describe("result tables", () => {
     { code: "420102", name: "江岸区", suitable_km2: 1.5, note: 'a "b", c' },
     { code: "420103", name: "江汉区", suitable_km2: null, note: null },
   ];
-  it("finds areas and names", () => {
-    expect(areaColumns(rows)).toEqual(["suitable_km2"]);
+  it("finds names", () => {
     expect(rowName(rows[0]!, "zh")).toBe("江岸区");
     expect(rowName({ name: { zh: "甲", en: "A" } }, "en")).toBe("A");
     expect(rowName({ code: "42" }, "en")).toBe("42");

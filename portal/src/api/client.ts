@@ -68,7 +68,8 @@ export function identify(
   return json(`/api/v1/identify?${query}`, { signal });
 }
 
-export const getProcess = (id: string): Promise<ProcessDescription> => json(`/ogc/processes/${id}?f=json`);
+export const getProcess = (id: string, lang: Lang): Promise<ProcessDescription> =>
+  json(`/ogc/processes/${id}?f=json&lang=${lang}`);
 
 /** Starts a run; the answer is the job. */
 export const execute = (id: string, inputs: Record<string, unknown>): Promise<JobStatus> =>

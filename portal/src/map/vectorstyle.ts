@@ -66,13 +66,13 @@ export function styleFunction(
     if (text === null || text === undefined || text === "") return base;
     const point = feature.getGeometry()?.getType().endsWith("Point") ?? false;
     if (!point && !places.holds(feature, resolution)) return base;
-    return [base, labelStyle(String(text), point ? -(symbol.radius ?? 5) - 8 : 0, symbol.stroke)];
+    return [base, labelStyle(String(text), point ? -(symbol.radius ?? 5) - 8 : 0)];
   };
 }
 
 const labels = new Map<string, Style>();
 
-function labelStyle(text: string, offsetY: number, _stroke: string | undefined): Style {
+function labelStyle(text: string, offsetY: number): Style {
   const key = `${offsetY} ${text}`;
   let style = labels.get(key);
   if (!style) {

@@ -37,6 +37,8 @@ type Phase =
 export class AnalysisPanel {
   readonly element = h("section", { class: "stack" });
   private process: ProcessDescription | null = null;
+  /** Language of `process`. */
+  private described: string | null = null;
   private processError: unknown = null;
   private form: BuiltForm | null = null;
   private readonly values: Record<string, string> = {};
@@ -53,15 +55,21 @@ export class AnalysisPanel {
     this.render();
   }
 
-  /** Fetches the description when the panel is first opened. */
+  /** Fetches the description when the panel is first opened, and again in another language. */
   async open(): Promise<void> {
-    if (this.process) return;
+    const language = lang();
+    if (this.described === language) return;
+    this.described = language;
+    this.process = null;
     this.processError = null;
     this.render();
     try {
-      this.process = await getProcess(PROCESS);
+      const found = await getProcess(PROCESS, language);
+      // The language may have changed while the answer was on its way.
+      if (this.described === language) this.process = found;
     } catch (error) {
       this.processError = error;
+      this.described = null;
     }
     this.render();
   }

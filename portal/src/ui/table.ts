@@ -1,9 +1,5 @@
-/** Rows of a result table: which columns are areas, and the table as text for a spreadsheet. */
+/** Rows of a result table: the name of a row, and the table as text for a spreadsheet. */
 export type Row = Record<string, unknown>;
-
-/** Columns in km² (`…_km2`), in the order of the first row. */
-export const areaColumns = (rows: Row[]): string[] =>
-  Object.keys(rows[0] ?? {}).filter((name) => name.endsWith("_km2") && rows.some((r) => typeof r[name] === "number"));
 
 /** Name of the county of a row in a language. */
 export function rowName(row: Row, lang: "zh" | "en"): string {
