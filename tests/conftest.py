@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import sys
+import time
+import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -166,3 +169,115 @@ def chromium_args() -> list[str]:
         "--disable-sync",
         "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
     ]
+
+
+@pytest.fixture(scope="session")
+def start_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., str]]:
+    """Start ``onemap demo`` (server and worker, all sample layers) in its own process and folder; gives its address.
+
+    Arguments are settings: ``start_demo(store="postgis", postgis_dsn=…)``. Everything started ends with the session.
+    """
+    from postgis_cluster import free_port
+
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(**settings: str) -> str:
+        folder = tmp_path_factory.mktemp("demo")
+        port = free_port()
+        own = {"host": "127.0.0.1", "port": str(port), "var_dir": str(folder / "var")} | settings
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("ONEMAP_")}
+        environment |= {f"ONEMAP_{name.upper()}": value for name, value in own.items()}
+        with (folder / "log").open("wb") as log:
+            command = [sys.executable, "-m", "spatial.cli", "demo"]
+            process = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log)
+        started.append(process)
+        address = f"http://127.0.0.1:{port}"
+        deadline = time.monotonic() + 600
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                break
+            try:
+                with urllib.request.urlopen(f"{address}/ready", timeout=30):
+                    return address
+            except OSError:
+                time.sleep(0.3)
+        pytest.fail(f"onemap demo did not start:\n{(folder / 'log').read_text('utf-8')[-3000:]}", pytrace=False)
+
+    yield start
+    for process in started:
+        process.terminate()
+    for process in started:
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(10)
+
+
+@pytest.fixture(scope="session")
+def demo_server(start_demo: Callable[..., str]) -> str:
+    """Address of a running server over DuckDB with all sample layers."""
+    return start_demo(store="duckdb")
+
+
+def start_demo(environment: dict[str, str], log: Path) -> tuple[subprocess.Popen[bytes], str]:
+    """Start ``onemap demo`` in a process of its own and wait until it is ready; returns it and its address."""
+    from postgis_cluster import free_port
+
+    port = free_port()
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "spatial.cli", "demo"],
+            env={**os.environ, "ONEMAP_PORT": str(port), "ONEMAP_WORKERS": "2", **environment},
+            cwd=ROOT,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    address = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + 400
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}/ready", timeout=5) as answer:
+            if answer.status == 200:
+                return process, address
+        time.sleep(0.5)
+    stop_demo(process)
+    pytest.fail(f"onemap demo 未能启动 / did not start:\n{log.read_text('utf-8')[-3000:]}", pytrace=False)
+
+
+def stop_demo(process: subprocess.Popen[bytes]) -> None:
+    """End a demo and everything that it started."""
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(10)
+
+
+@pytest.fixture(scope="session")
+def demo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a real ``onemap demo`` with every sample layer, on DuckDB."""
+    folder = tmp_path_factory.mktemp("demo")
+    process, address = start_demo({"ONEMAP_VAR_DIR": str(folder / "var")}, folder / "demo.log")
+    yield address
+    stop_demo(process)
+
+
+@pytest.fixture(scope="session", params=["duckdb", "postgis"])
+def demo_server_on_each_store(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Address of a real ``onemap demo`` with every sample layer, on each store in turn."""
+    if request.param == "duckdb":
+        yield request.getfixturevalue("demo_server")
+        return
+    folder = tmp_path_factory.mktemp("demo-postgis")
+    environment = {
+        "ONEMAP_VAR_DIR": str(folder / "var"),
+        "ONEMAP_STORE": "postgis",
+        "ONEMAP_POSTGIS_DSN": request.getfixturevalue("postgis_dsn"),
+        "ONEMAP_POSTGIS_SCHEMA": f"demo_{uuid.uuid4().hex[:12]}",
+    }
+    process, address = start_demo(environment, folder / "demo.log")
+    yield address
+    stop_demo(process)
