@@ -43,6 +43,9 @@ CONFORMANCE: tuple[str, ...] = (
             "basic-cql2",
             "advanced-comparison-operators",
             "case-insensitive-comparison",
+            "accent-insensitive-comparison",
+            "property-property",
+            "arithmetic",
             "basic-spatial-functions",
             "basic-spatial-functions-plus",
             "spatial-functions",
@@ -79,7 +82,8 @@ def _collection_links(call: Call, layer: Layer) -> list[Link]:
             name = "GeoJSON" if form == "json" else "HTML"
             links.append(
                 link(
-                    call.address(f"{path}/items", {"f": form}),
+                    # Plain for GeoJSON, which is what a client gets that asks for no web page: GDAL puts "/{id}" behind it.
+                    call.address(f"{path}/items", {"f": form} if form == "html" else None),
                     "items",
                     kind,
                     call.say(f"要素（{name}）", f"Items as {name}"),
@@ -88,6 +92,13 @@ def _collection_links(call: Call, layer: Layer) -> list[Link]:
         links += [
             link(call.address(f"{path}/queryables"), f"{REL}/queryables", SCHEMA, call.say("可查询字段", "Queryables")),
             link(call.address(f"{path}/schema"), f"{REL}/schema", SCHEMA, call.say("字段结构", "Schema")),
+            # Relations are case-insensitive (RFC 8288, 2.1.1), but GDAL knows this spelling only.
+            link(
+                call.address(f"{path}/schema/geojson"),
+                "describedBy",
+                SCHEMA,
+                call.say("要素的 GeoJSON 结构", "Schema of a feature as GeoJSON"),
+            ),
             link(
                 call.address(f"{path}/tiles"), f"{REL}/tilesets-vector", JSON, call.say("矢量瓦片集", "Vector tilesets")
             ),
@@ -162,7 +173,9 @@ def collection_document(call: Call, published: Published) -> dict[str, Any]:
             "storageCrs": STORAGE.uri,
         }
     else:
-        document |= {"itemType": "coverage", "width": published.width, "height": published.height}
+        # layerDataType makes GDAL's OAPIF driver leave rasters alone; it does not look at itemType.
+        size = {"width": published.width, "height": published.height}
+        document |= {"itemType": "coverage", "layerDataType": "Raster", **size}
     document["links"] = _collection_links(call, layer)
     return document
 

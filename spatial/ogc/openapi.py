@@ -73,6 +73,15 @@ def _feature_paths(layer: Layer) -> dict[str, Any]:
                 layer.id, f"{layer.id}.getSchema", f"{title.zh}：字段结构", f"{title.en}: schema", "Schema"
             )
         },
+        f"{path}/schema/geojson": {
+            "get": get_operation(
+                layer.id,
+                f"{layer.id}.getGeoJSONSchema",
+                f"{title.zh}：要素的 GeoJSON 结构",
+                f"{title.en}: schema of a feature as GeoJSON",
+                "Schema",
+            )
+        },
     }
 
 

@@ -110,6 +110,7 @@ def _schemas() -> dict[str, Schema]:
             "itemType": {"type": "string", "enum": ["feature", "coverage"]},
             "itemCount": _COUNT,
             "geometryType": _TEXT,
+            "layerDataType": {"type": "string", "enum": ["Raster"]},
             "width": _COUNT,
             "height": _COUNT,
             "crs": _array(_TEXT),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
@@ -10,13 +11,14 @@ from starlette.responses import Response
 from spatial.ogc.exchange import JSON, SCHEMA, Call, link, read_call
 from spatial.ogc.features import published_table
 from spatial.ogc.parameters import DOCUMENT_PARAMETERS
+from spatial.store.vector import ItemQuery
 
 if TYPE_CHECKING:
     from spatial.catalog import Attribute, Layer
     from spatial.store.datastore import DataStore
     from spatial.store.vector import PublishedTable
 
-__all__ = ["field_schema", "queryables", "queryables_document", "schema"]
+__all__ = ["field_schema", "geojson_schema", "queryables", "queryables_document", "schema"]
 
 _TYPES: dict[str, dict[str, str]] = {
     "string": {"type": "string"},
@@ -97,7 +99,32 @@ def schema_document(call: Call, table: PublishedTable) -> dict[str, Any]:
     return document
 
 
-def _answer(datastore: DataStore, request: Request, name: str) -> Response:
+def geojson_schema_document(call: Call, table: PublishedTable, wide: Collection[str]) -> dict[str, Any]:
+    """What a feature looks like in GeoJSON; `wide` names the integers that may need more than 32 bits.
+
+    From this one GDAL takes the types of the fields, so that they do not depend on the values of the first page. It reads
+    any ``integer`` as 32 bits and would clip larger values, hence whole ``number`` for those.
+    """
+    document = _document(call, table, "schema/geojson")
+    fields = _fields(table.layer, call)
+    for name in wide:
+        fields[name] |= {"type": "number", "multipleOf": 1}
+    attributes = {
+        "type": "object",
+        "properties": fields,
+        "required": [f.name for f in table.layer.fields if not f.nullable],
+    }
+    document["properties"] = {
+        "type": {"const": "Feature"},
+        "id": {"type": "integer"},
+        "geometry": {"type": ["object", "null"], "properties": {"type": {"const": table.geometry_type}}},
+        "properties": attributes,
+    }
+    document["required"] = ["type", "id", "geometry", "properties"]
+    return document
+
+
+def _answer(datastore: DataStore, request: Request, name: str, wide: Collection[str] = ()) -> Response:
     snapshot = datastore.snapshot()
     call = read_call(datastore, request, DOCUMENT_PARAMETERS, snapshot)
     table = published_table(snapshot, request.path_params["collection"])
@@ -105,7 +132,13 @@ def _answer(datastore: DataStore, request: Request, name: str) -> Response:
     unchanged = call.unchanged(etag)
     if unchanged is not None:
         return unchanged
-    document = queryables_document(call, table) if name == "queryables" else schema_document(call, table)
+    match name:
+        case "queryables":
+            document = queryables_document(call, table)
+        case "schema":
+            document = schema_document(call, table)
+        case _:
+            document = geojson_schema_document(call, table, wide)
     if call.format == "html":
         links = [
             *call.self_links(SCHEMA),
@@ -124,3 +157,16 @@ async def queryables(datastore: DataStore, request: Request) -> Response:
 async def schema(datastore: DataStore, request: Request) -> Response:
     """``/collections/{id}/schema``."""
     return _answer(datastore, request, "schema")
+
+
+async def geojson_schema(datastore: DataStore, request: Request) -> Response:
+    """``/collections/{id}/schema/geojson``."""
+    table = published_table(datastore.snapshot(), request.path_params["collection"])
+    wide = []
+    for field in table.layer.fields:
+        if field.type == "integer":
+            name = {"property": field.name}
+            beyond = [{"op": ">", "args": [name, 2**31 - 1]}, {"op": "<", "args": [name, -(2**31)]}]
+            if await datastore.vectors.acount(table, ItemQuery(cql2={"op": "or", "args": beyond})):
+                wide.append(field.name)
+    return _answer(datastore, request, "schema/geojson", wide)

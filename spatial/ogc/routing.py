@@ -33,6 +33,7 @@ def ogc_routes(datastore: DataStore) -> list[Route]:
         get("/ogc/collections/{collection}/items/{feature}", features.item),
         get("/ogc/collections/{collection}/queryables", queryables.queryables),
         get("/ogc/collections/{collection}/schema", queryables.schema),
+        get("/ogc/collections/{collection}/schema/geojson", queryables.geojson_schema),
         get("/ogc/collections/{collection}", collections.collection),
         get("/ogc/collections", collections.collections),
         get("/ogc/conformance", collections.conformance),

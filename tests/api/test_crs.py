@@ -94,7 +94,8 @@ def test_filter_geometries_in_every_crs(client, crs, fid, expected, tolerance):
 
 
 @pytest.mark.parametrize(
-    "spelling", ["EPSG:4490", "[EPSG:4490]", "urn:ogc:def:crs:EPSG::4490", "https://www.opengis.net/def/crs/EPSG/0/4490"]
+    "spelling",
+    ["EPSG:4490", "[EPSG:4490]", "urn:ogc:def:crs:EPSG::4490", "https://www.opengis.net/def/crs/EPSG/0/4490"],
 )
 def test_spellings_of_a_crs(client, spelling):
     answer = client.get("/ogc/collections/gauges/items", params={"crs": spelling})

@@ -67,7 +67,10 @@ def test_it_is_openapi_30(document):
             assert node.get("type") != "null"
             assert not isinstance(node.get("type"), list)
             assert not {"$defs", "const", "prefixItems"} & set(node)
-            assert not (isinstance(node.get("exclusiveMinimum"), (int, float)) and not isinstance(node["exclusiveMinimum"], bool))
+            assert not (
+                isinstance(node.get("exclusiveMinimum"), (int, float))
+                and not isinstance(node["exclusiveMinimum"], bool)
+            )
             if node.get("type") == "array":
                 assert "items" in node
 
@@ -76,15 +79,23 @@ def test_it_passes_the_validator(document):
     try:
         from openapi_spec_validator import validate
     except ImportError:
-        pytest.fail("缺少 openapi-spec-validator，请运行 / missing, run: uv pip install openapi-spec-validator", pytrace=False)
+        pytest.fail(
+            "缺少 openapi-spec-validator，请运行 / missing, run: uv pip install openapi-spec-validator", pytrace=False
+        )
     validate(document)
 
 
 def test_every_collection_declares_its_parameters(document):
-    for layer_id, fields in {"parcels": {"name", "use", "area"}, "gauges": {"level", "time"}, "grid-points": {"row"}}.items():
+    for layer_id, fields in {
+        "parcels": {"name", "use", "area"},
+        "gauges": {"level", "time"},
+        "grid-points": {"row"},
+    }.items():
         operation = document["paths"][f"/collections/{layer_id}/items"]["get"]
         parameters = {p["name"]: p for p in (resolve(document, q) for q in operation["parameters"])}
-        assert {"limit", "bbox", "datetime", "crs", "bbox-crs", "filter", "filter-lang", "filter-crs"} | fields <= set(parameters)
+        assert {"limit", "bbox", "datetime", "crs", "bbox-crs", "filter", "filter-lang", "filter-crs"} | fields <= set(
+            parameters
+        )
         bbox = parameters["bbox"]
         assert (bbox["style"], bbox["explode"], bbox["schema"]["type"]) == ("form", False, "array")
         limit = parameters["limit"]["schema"]
@@ -103,7 +114,11 @@ def test_every_get_address_answers(client, document):
     for path, operations in document["paths"].items():
         if "get" in operations:
             answer = client.get("/ogc" + path.format(**values))
-            assert answer.status_code in ({404} if "{jobId}" in path else {200, 204}), (path, answer.status_code, answer.text[:200])
+            assert answer.status_code in ({404} if "{jobId}" in path else {200, 204}), (
+                path,
+                answer.status_code,
+                answer.text[:200],
+            )
             assert str(answer.status_code) in operations["get"]["responses"]
 
 

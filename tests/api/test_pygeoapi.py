@@ -29,7 +29,7 @@ def epsg(code):
 def test_the_configuration_fits_the_layers(project_root):
     from spatial.ogc.config import CONFIG_FILE, check
 
-    assert CONFIG_FILE == project_root / "pygeoapi-config.yml"
+    assert project_root / "pygeoapi-config.yml" == CONFIG_FILE
     assert check(project_root / "layers"), "pygeoapi-config.yml 与 layers/ 不一致，请运行 / run: onemap config --write"
 
 
@@ -86,7 +86,9 @@ def provider(datastore):
 def spec(target):
     from pygeoapi.crs import create_crs_transform_spec
 
-    return create_crs_transform_spec({"storage_crs": epsg(4490), "crs": [CRS84, *map(epsg, (4490, 4326, 3857, 4547))]}, target)
+    return create_crs_transform_spec(
+        {"storage_crs": epsg(4490), "crs": [CRS84, *map(epsg, (4490, 4326, 3857, 4547))]}, target
+    )
 
 
 def ids(document):
@@ -95,7 +97,13 @@ def ids(document):
 
 @pytest.mark.parametrize(
     ("crs", "expected"),
-    [(None, (114, 30)), (CRS84, (114, 30)), (epsg(4490), (30, 114)), (epsg(4326), (30, 114)), (epsg(4547), (ARC_30, 500000))],
+    [
+        (None, (114, 30)),
+        (CRS84, (114, 30)),
+        (epsg(4490), (30, 114)),
+        (epsg(4326), (30, 114)),
+        (epsg(4547), (ARC_30, 500000)),
+    ],
 )
 def test_provider_coordinates(provider, crs, expected):
     found = provider("gauges")
@@ -217,7 +225,15 @@ def pygeoapi_server(tmp_path_factory, hand_made):
     }
     program = str(Path(sys.executable).parent / "pygeoapi")
     # The layer without data would end the generator; served, it harms only itself.
-    generate = [program, "openapi", "generate", str(file), "--no-fail-on-invalid-collection", "-of", str(folder / "openapi.yml")]
+    generate = [
+        program,
+        "openapi",
+        "generate",
+        str(file),
+        "--no-fail-on-invalid-collection",
+        "-of",
+        str(folder / "openapi.yml"),
+    ]
     made = subprocess.run(generate, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert made.returncode == 0, made.stderr[-2000:]
     with (folder / "log").open("w") as log:
