@@ -50,7 +50,7 @@ format:          ## 自动整理格式 / format and fix what can be fixed
 
 openapi:         ## 为 pygeoapi serve 生成 openapi.json / write openapi.json for `pygeoapi serve`
 	@$(BOOTSTRAP) python
-	$(BIN)/onemap openapi --output openapi.json
+	$(BIN)/pygeoapi openapi generate pygeoapi-config.yml --no-fail-on-invalid-collection --output-file openapi.json
 
 config:          ## 由 layers/ 重新生成 pygeoapi-config.yml / regenerate it from layers/
 	@$(BOOTSTRAP) python
