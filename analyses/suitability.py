@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -115,6 +115,10 @@ class UrbanSuitability:
     )
     base: ClassVar[str] = "dem"
     result_theme: ClassVar[tuple[str, ...]] = ("results", "suitability")
+    rasters: ClassVar[Mapping[str, Text]] = {
+        "class": title,
+        "factors": Text(zh="城镇建设适宜性单项指标", en="Factors of urban construction suitability"),
+    }
 
     def __init__(self, block: int = 1024) -> None:
         self.block = block

@@ -55,19 +55,21 @@ def serve(host: Host = None, port: Port = None, workers: Workers = None, as_json
 
 
 def worker(
-    with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False, as_json: Json = False
+    with_parent: Annotated[int | None, typer.Option("--with-parent", hidden=True)] = None, as_json: Json = False
 ) -> None:
     """Claim jobs and have Dask execute them, until Ctrl-C or SIGTERM."""
     from spatial.jobs.worker import WorkerProgram
     from spatial.settings import settings
 
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
     logging.getLogger("spatial").setLevel(logging.INFO)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    if with_parent:
-        threading.Thread(target=_follow_parent, args=(os.getppid(), stop), daemon=True).start()
+    if with_parent is not None:
+        threading.Thread(target=_follow_parent, args=(with_parent, stop), daemon=True).start()
 
     def ready() -> None:
         document = {"worker": program.id, "dask": settings().dask_scheduler or "local"}
@@ -144,7 +146,7 @@ def _publish_missing() -> list[str]:
 def _worker_process() -> Iterator[None]:
     """A worker program beside the server, started again if it dies; stopped at the end."""
     over = threading.Event()
-    command = [sys.executable, "-m", "spatial.cli", "worker", "--with-parent"]
+    command = [sys.executable, "-m", "spatial.cli", "worker", "--with-parent", str(os.getpid())]
     running: list[subprocess.Popen[bytes]] = []
 
     def keep() -> None:

@@ -62,8 +62,9 @@ class WorkerProgram:
         """Work until `stop` is set, then give unfinished jobs back to the queue."""
         self._sweep()
         self._connect()
+        queue.worker_beat(self._state, self.id)
         self._ready()
-        beaten = 0.0
+        beaten, capacity = 0.0, 0
         try:
             while not stop.is_set():
                 try:
@@ -71,12 +72,13 @@ class WorkerProgram:
                         beaten = time.monotonic()
                         queue.worker_beat(self._state, self.id)
                         self._keep_waiting_alive()
+                        capacity = self._capacity()
                         for job_id, status in queue.reap(
                             self._state, lost_after_s=self.settings.job_lost_after_s
                         ).items():
                             log.warning("job %s was lost by its worker: %s", job_id, status)
                     self._collect()
-                    self._fill()
+                    self._fill(capacity)
                 except ServiceUnavailable as error:
                     log.warning("%s", error.en)
                     stop.wait(2.0)
@@ -93,6 +95,7 @@ class WorkerProgram:
         # Untyped library.
         client: Any = distributed.Client
         cluster: Any = distributed.LocalCluster
+        forget: Any = distributed.fire_and_forget
 
         # A task whose process died is not started again by Dask: the queue decides, with its count of attempts.
         # Its web pages stay shut but for the sign of health.
@@ -121,13 +124,13 @@ class WorkerProgram:
         self._client.wait_for_workers(1, timeout=120)
         # The first job need not wait for imports; it would come after this task anyhow.
         for address in self._client.nthreads():
-            distributed.fire_and_forget(self._client.submit(warm_up, workers=[address], pure=False, retries=0))
+            forget(self._client.submit(warm_up, workers=[address], pure=False, retries=0))
 
     def _capacity(self) -> int:
         return int(sum(self._client.nthreads().values()))
 
-    def _fill(self) -> None:
-        while len(self._running) < self._capacity():
+    def _fill(self, capacity: int) -> None:
+        while len(self._running) < capacity:
             claim = queue.claim(self._state, self.id)
             if claim is None:
                 return

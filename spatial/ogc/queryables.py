@@ -138,7 +138,8 @@ def _answer(datastore: DataStore, request: Request, name: str, wide: Collection[
         case "schema":
             document = schema_document(call, table)
         case _:
-            document = geojson_schema_document(call, table, wide)
+            flat = call.format == "html"  # as a page the flat one says the same
+            document = schema_document(call, table) if flat else geojson_schema_document(call, table, wide)
     if call.format == "html":
         links = [
             *call.self_links(SCHEMA),

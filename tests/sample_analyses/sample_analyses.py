@@ -52,7 +52,7 @@ class Lowland:
     )
     base = "dem"
     result_theme = ("results",)
-    rasters = {"class": LOWLAND}
+    rasters = {"class": LOWLAND}  # noqa: RUF012
 
     def run(self, inputs, parameters, outputs, progress):
         band = Band(
@@ -153,7 +153,7 @@ def environment(folder: Path, **more: object) -> dict[str, str]:
         "var_dir": folder / "var",
         "store": "duckdb",
         "job_heartbeat_s": 0.3,
-        "job_lost_after_s": 3,
+        "job_lost_after_s": 5,
         "workers": 1,
     } | more
     path = os.pathsep.join(filter(None, [str(FOLDER), os.environ.get("PYTHONPATH", "")]))

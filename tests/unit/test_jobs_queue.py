@@ -30,10 +30,11 @@ def state(request, tmp_path):
         parts = conninfo_to_dict(make_conninfo(dsn, dbname=name))
         query = "&".join(f"{k}={v}" for k, v in parts.items() if k != "dbname")
         address = f"postgresql+psycopg:///{name}?{query}"
-        request.addfinalizer(lambda: drop(dsn, name))
     found = State(address)
     yield found
     found.close()
+    if request.param == "postgresql":
+        drop(dsn, name)
 
 
 def drop(dsn, name):
