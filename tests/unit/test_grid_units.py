@@ -81,7 +81,12 @@ def test_cgcs2000_quad_is_two_by_one_from_the_north_west():
 
 @pytest.mark.parametrize(
     ("tms", "z", "x", "y"),
-    [("CGCS2000Quad", 0, 2, 0), ("CGCS2000Quad", 0, 0, 1), ("WebMercatorQuad", 30, 0, 0), ("WebMercatorQuad", 1, -1, 0)],
+    [
+        ("CGCS2000Quad", 0, 2, 0),
+        ("CGCS2000Quad", 0, 0, 1),
+        ("WebMercatorQuad", 30, 0, 0),
+        ("WebMercatorQuad", 1, -1, 0),
+    ],
 )
 def test_tiles_outside_the_matrix(tms, z, x, y):
     with pytest.raises(TileOutOfRange):

@@ -28,7 +28,9 @@ def layer(**changes):
             "attribution": {"zh": "自制", "en": "own"},
             "origin": "test",
         },
-        "bands": [{"name": "elevation", "title": {"zh": "高程", "en": "Elevation"}, "unit": "m", "valid_range": [-200, 9000]}],
+        "bands": [
+            {"name": "elevation", "title": {"zh": "高程", "en": "Elevation"}, "unit": "m", "valid_range": [-200, 9000]}
+        ],
         "style": {"type": "ramp", "stops": [{"value": 0, "color": "#000000"}, {"value": 10, "color": "#ffffff"}]},
     }
     return Layer.model_validate(document | changes)
