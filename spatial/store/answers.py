@@ -44,6 +44,8 @@ def feature_of(rows: list[tuple[Any, ...]], table: PublishedTable, fid: int, crs
     """The one feature of a layer, or `FeatureNotFound`."""
     if not rows:
         raise FeatureNotFound(
-            f"图层 {table.layer.id} 没有要素 {fid}", f"layer {table.layer.id} has no feature {fid}", layer=table.layer.id
+            f"图层 {table.layer.id} 没有要素 {fid}",
+            f"layer {table.layer.id} has no feature {fid}",
+            layer=table.layer.id,
         )
     return str(rows[0][1]) if returns_json(crs) else features_of(rows, crs)[0]

@@ -369,15 +369,13 @@ class _Compiler:
             members = [geometry]
             if geometry.geom_type == "GeometryCollection":
                 if op not in {"s_intersects", "s_disjoint"}:
-                    raise self.error(
-                        f"{op} 不接受 GEOMETRYCOLLECTION", f"{op} does not take a GEOMETRYCOLLECTION"
-                    )
+                    raise self.error(f"{op} 不接受 GEOMETRYCOLLECTION", f"{op} does not take a GEOMETRYCOLLECTION")
                 members = list(geometry.geoms)
             choices.append([self.parameters.add_geometry(shapely.to_wkb(m)) for m in members])
         return [(a, b) for a in choices[0] for b in choices[1]]
 
     def temporal(self, op: str, left: Any, right: Any) -> str:
-        return relation(self.dialect, op, self._span(left), self._span(right))
+        return relation(self.dialect, op, self._span(left), self._span(right), self._bind)
 
     def _span(self, node: Any) -> Span:
         if isinstance(node, Mapping) and "interval" in node:
@@ -387,8 +385,8 @@ class _Compiler:
             start, end = (None if e in ("..", None, "") else self._end(e) for e in ends)
             if start and end and start.value is not None and end.value is not None and start.moment > end.moment:
                 raise self.error("INTERVAL 的起点晚于终点", "INTERVAL starts after its end")
-            return Span(self._bind(start), self._bind(end))
-        instant = self._bind(self._end(node))
+            return Span(start, end)
+        instant = self._end(node)
         return Span(instant, instant)
 
     def _end(self, node: Any) -> Instant:
@@ -399,10 +397,8 @@ class _Compiler:
             raise self.error("T_* 函数只用于日期与时间", "T_* functions take dates and times only")
         return Instant(operand.kind, operand.sql, operand.value)
 
-    def _bind(self, instant: Instant | None) -> Instant | None:
-        if instant is None or instant.sql is not None:
-            return instant
-        return Instant(instant.kind, self.parameters.add(instant.value, instant.kind), instant.value)
+    def _bind(self, instant: Instant) -> str:
+        return instant.sql if instant.sql is not None else self.parameters.add(instant.value, instant.kind)
 
     def _instant(self, text: Any, expected: str | None = None) -> Instant:
         found = read_instant(text, expected) if isinstance(text, str) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from typing import Any, Literal
@@ -15,8 +16,9 @@ TEMPORAL = (
     "t_after", "t_before", "t_contains", "t_disjoint", "t_during", "t_equals", "t_finishedby", "t_finishes",
     "t_intersects", "t_meets", "t_metby", "t_overlappedby", "t_overlaps", "t_startedby", "t_starts",
 )  # fmt: skip
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}$")
-_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$")
+# GDAL writes a date as "2024-05-01T" and a time to the hour or minute as "2024-05-01T08Z", "2024-05-01T08:30Z".
+_DATE = re.compile(r"(\d{4}-\d{2}-\d{2})T?$")
+_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}(:\d{2}(:\d{2}(\.\d+)?)?)?([Zz]|[+-]\d{2}:\d{2})$")
 LAST_OF_DAY = "interval '1 day' - interval '1 microsecond'"
 
 
@@ -51,12 +53,15 @@ def read_instant(text: str, expected: str | None = None) -> Instant | None:
 
     >>> read_instant("2024-05-01").kind, read_instant("2024-05-01T08:00:00+08:00").value.isoformat()
     ('date', '2024-05-01T00:00:00+00:00')
+    >>> read_instant("2024-05-01T").value, read_instant("2024-05-01T08:30Z").value.isoformat()
+    (datetime.date(2024, 5, 1), '2024-05-01T08:30:00+00:00')
     >>> read_instant("2024-05-01T08:00:00") is None
     True
     """
     try:
-        if _DATE.match(text) and expected != "timestamp":
-            return Instant("date", None, date.fromisoformat(text))
+        day = _DATE.match(text)
+        if day and expected != "timestamp":
+            return Instant("date", None, date.fromisoformat(day[1]))
         if _TIME.match(text) and expected != "date":
             return Instant("datetime", None, datetime.fromisoformat(text.upper()).astimezone(UTC))
     except (ValueError, OverflowError):
@@ -87,39 +92,55 @@ def day_comparison(dialect: Dialect, op: str, left: str, left_kind: str, right: 
     }[op]
 
 
-def relation(dialect: Dialect, op: str, left: Span, right: Span) -> str:
-    """SQL of a temporal relation between two intervals."""
+def relation(dialect: Dialect, op: str, left: Span, right: Span, bind: Callable[[Instant], str]) -> str:
+    """SQL of a temporal relation between two intervals; `bind` gives the SQL of an instant."""
     ends = [e for span in (left, right) for e in (span.start, span.end) if e is not None]
     days = all(e.kind == "date" for e in ends)
     kind = dialect.types["date" if days else "datetime"]
 
+    # Only what the relation uses is bound: a database refuses values that no placeholder takes.
     def start(span: Span) -> str:
         if span.start is None:
             return f"'-infinity'::{kind}"
-        return str(span.start.sql) if days else _first(dialect, str(span.start.sql), span.start.kind)
+        sql = bind(span.start)
+        return sql if days else _first(dialect, sql, span.start.kind)
 
     def end(span: Span, *, of_day: bool = True) -> str:
         if span.end is None:
             return f"'infinity'::{kind}"
-        last = _last if of_day else _first
-        return str(span.end.sql) if days else last(dialect, str(span.end.sql), span.end.kind)
+        sql = bind(span.end)
+        return sql if days else (_last if of_day else _first)(dialect, sql, span.end.kind)
 
-    a, b, c, d = start(left), end(left), start(right), end(right)
-    intersects = f"({a} <= {d} AND {b} >= {c})"
-    return {
-        "t_after": f"({a} > {d})",
-        "t_before": f"({b} < {c})",
-        "t_contains": f"({a} < {c} AND {b} > {d})",
-        "t_disjoint": f"(NOT {intersects})",
-        "t_during": f"({a} > {c} AND {b} < {d})",
-        "t_equals": f"({a} = {c} AND {b} = {d})",
-        "t_finishedby": f"({b} = {d} AND {a} < {c})",
-        "t_finishes": f"({b} = {d} AND {a} > {c})",
-        "t_intersects": intersects,
-        "t_meets": f"({end(left, of_day=False)} = {c})",
-        "t_metby": f"({a} = {end(right, of_day=False)})",
-        "t_overlappedby": f"({a} > {c} AND {a} < {d} AND {b} > {d})",
-        "t_overlaps": f"({a} < {c} AND {b} > {c} AND {b} < {d})",
-        "t_startedby": f"({a} = {c} AND {b} > {d})",
-        "t_starts": f"({a} = {c} AND {b} < {d})",
-    }[op]
+    def test(first: Callable[[Span], str], a: Span, sign: str, second: Callable[[Span], str], b: Span) -> str:
+        return f"{first(a)} {sign} {second(b)}"
+
+    def both(*tests: str) -> str:
+        return "(" + " AND ".join(tests) + ")"
+
+    if op in {"t_contains", "t_finishedby", "t_metby", "t_overlappedby", "t_startedby", "t_after"}:
+        inverse = {
+            "t_contains": "t_during",
+            "t_finishedby": "t_finishes",
+            "t_metby": "t_meets",
+            "t_overlappedby": "t_overlaps",
+            "t_startedby": "t_starts",
+            "t_after": "t_before",
+        }
+        return relation(dialect, inverse[op], right, left, bind)
+    if op == "t_before":
+        return both(test(end, left, "<", start, right))
+    if op == "t_during":
+        return both(test(start, left, ">", start, right), test(end, left, "<", end, right))
+    if op == "t_equals":
+        return both(test(start, left, "=", start, right), test(end, left, "=", end, right))
+    if op == "t_finishes":
+        return both(test(end, left, "=", end, right), test(start, left, ">", start, right))
+    if op == "t_meets":
+        return both(f"{end(left, of_day=False)} = {start(right)}")
+    if op == "t_overlaps":
+        inside = test(end, left, ">", start, right), test(end, left, "<", end, right)
+        return both(test(start, left, "<", start, right), *inside)
+    if op == "t_starts":
+        return both(test(start, left, "=", start, right), test(end, left, "<", end, right))
+    intersects = both(test(start, left, "<=", end, right), test(end, left, ">=", start, right))
+    return intersects if op == "t_intersects" else f"(NOT {intersects})"

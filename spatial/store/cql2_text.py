@@ -24,6 +24,7 @@ _TOKEN = re.compile(
     |(?P<operator><>|<=|>=|[=<>+\-*/^%])|(?P<blank>\s+)|(?P<other>.)""",
     re.VERBOSE | re.DOTALL,
 )
+_TIME_WITHOUT_ZONE = re.compile(r"'\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d[\d:.]*'$")
 _OPERATORS = {"and", "or", "not", "like", "between", "in", "is", "div"}
 
 
@@ -53,6 +54,8 @@ def parse_filter(filter_: str | Mapping[str, Any], lang: str = "cql2-text") -> M
         )
     _check_size(filter_)
     _check_text(filter_)
+    if lang == "cql-text":
+        filter_ = _from_draft(filter_)
     import cql2
 
     try:
@@ -63,6 +66,28 @@ def parse_filter(filter_: str | Mapping[str, Any], lang: str = "cql2-text") -> M
             f"filter 不是合法的 CQL2 文本：{detail}", f"filter is not valid CQL2 text: {detail}", parameter="filter"
         ) from error
     return _boolean_root(document)
+
+
+def _from_draft(text: str) -> str:
+    """CQL2 text of a filter in the draft that GDAL writes: its ``ILIKE`` became ``CASEI``.
+
+    >>> _from_draft("a ILIKE 'wu%' AND b = 'x ILIKE y'")
+    "CASEI(a) LIKE CASEI('wu%') AND b = 'x ILIKE y'"
+    """
+    tokens = [(str(match.lastgroup), match.group()) for match in _TOKEN.finditer(text)]
+    words = [index for index, (kind, _) in enumerate(tokens) if kind != "blank"]
+    texts = [token for _, token in tokens]
+    for place in range(1, len(words) - 1):
+        operator, pattern = words[place], words[place + 1]
+        if tokens[operator][0] != "word" or texts[operator].lower() != "ilike" or tokens[pattern][0] != "string":
+            continue
+        negated = place > 1 and texts[words[place - 1]].lower() == "not"
+        operand = words[place - 2 if negated else place - 1]
+        if tokens[operand][0] in {"word", "name"}:
+            texts[operand] = f"CASEI({texts[operand]})"
+            texts[operator] = "LIKE"
+            texts[pattern] = f"CASEI({texts[pattern]})"
+    return "".join(texts)
 
 
 def _from_json(filter_: str | Mapping[str, Any]) -> Mapping[str, Any]:
@@ -90,9 +115,7 @@ def _boolean_root(document: Any) -> Mapping[str, Any]:
         # A bare TRUE or FALSE; the visitor knows the form.
         return {"op": "=", "args": [document, True]}
     if not isinstance(document, Mapping):
-        raise InvalidFilter(
-            "filter 应为一个布尔表达式", "filter must be one boolean expression", parameter="filter"
-        )
+        raise InvalidFilter("filter 应为一个布尔表达式", "filter must be one boolean expression", parameter="filter")
     return document
 
 
@@ -128,10 +151,20 @@ def _check_operators(count: int) -> None:
 
 def _check_text(text: str) -> None:
     depth = deepest = operators = run = 0
+    word = ""
     for match in _TOKEN.finditer(text):
         kind, token = match.lastgroup, match.group().lower()
         if kind == "blank":
             continue
+        if kind == "word":
+            word = token
+        elif kind == "string" and word in {"timestamp", "interval"} and _TIME_WITHOUT_ZONE.match(token):
+            # The package would add a Z; whose time it is, only the caller knows.
+            raise InvalidFilter(
+                f"filter 中的时间 {match.group()} 没有时区，请写 Z 或 +08:00",
+                f"the time {match.group()} in the filter has no zone; write Z or +08:00",
+                parameter="filter",
+            )
         if kind == "open":
             depth += 1
             deepest = max(deepest, depth)

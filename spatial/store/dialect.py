@@ -12,7 +12,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
 
-__all__ = ["COUNT_ATTRIBUTE", "COUNT_COLUMN", "DUCKDB", "POSTGIS", "Bounds", "Dialect", "Kind", "Parameters", "column", "quote"]
+__all__ = [
+    "COUNT_ATTRIBUTE",
+    "COUNT_COLUMN",
+    "DUCKDB",
+    "POSTGIS",
+    "SEPARATOR",
+    "Bounds",
+    "Dialect",
+    "Kind",
+    "Parameters",
+    "column",
+    "quote",
+]
 
 Kind = Literal["string", "integer", "number", "boolean", "date", "datetime", "geometry"]
 Bounds = tuple[float, float, float, float]
@@ -21,6 +33,8 @@ COUNT_ATTRIBUTE = "count"
 """Attribute of a vector tile that says how many points a clustered point stands for."""
 COUNT_COLUMN = "cluster count"
 """Its column in the generalised tables; no field can have this name, so it also replaces a taken attribute name."""
+SEPARATOR = "\x1e"
+"""Stands between the features of a page that come as one value; JSON text cannot hold it unescaped."""
 RESERVED = frozenset({"fid", "geom", "geom_3857", "rowid", "ctid", "xmin", "xmax", "cmin", "cmax", "tableoid", "oid"})
 """Column names of our own and system columns of the databases; a field of such a name is stored under another."""
 
@@ -94,8 +108,14 @@ class Dialect(ABC):
         """RFC 3339 text of a datetime in UTC, without trailing zeros of the fraction, without quotes."""
 
     @abstractmethod
-    def page(self, source: str, result: Sequence[str], where: str, limit: str, offset: str) -> str:
-        """Statement for one page in the order of fid."""
+    def page(
+        self, source: str, result: Sequence[str], columns: Sequence[str], where: str, window: str, *, filtered: bool
+    ) -> str:
+        """Statement for one page in the order of fid.
+
+        `result` are the expressions wanted, `columns` the columns that they read, `window` is ``LIMIT … OFFSET …``;
+        `filtered` says that `where` is more than the start of the page.
+        """
 
     @abstractmethod
     def tile(self, source: str, layer: str, attributes: Sequence[tuple[str, str]], bounds: Bounds, srid: int) -> str:
@@ -105,8 +125,10 @@ class Dialect(ABC):
         """JSON text of an attribute; SQL NULL becomes ``null``."""
         if kind == "string":
             text = f"to_json({expression})::text"
-        elif kind in {"integer", "number"}:
+        elif kind == "integer":
             text = f"{expression}::text"
+        elif kind == "number":
+            text = self.number_text(expression)
         elif kind == "boolean":
             return f"CASE WHEN {expression} THEN 'true' WHEN NOT {expression} THEN 'false' ELSE 'null' END"
         elif kind == "date":
@@ -114,6 +136,14 @@ class Dialect(ABC):
         else:
             text = f"""'"' || {self.instant_text(expression)} || '"'"""
         return f"coalesce({text}, 'null')"
+
+    def number_text(self, number: str) -> str:
+        """JSON text of a number that is no integer by type, always with a point or an exponent.
+
+        QGIS and GDAL guess the type of a field from the first features: ``250`` would make it integer and cut the
+        fractions of all that follow.
+        """
+        return f"{number}::text"
 
     def tile_value(self, expression: str, kind: str) -> str:
         """Attribute as a vector tile can hold it: dates and datetimes become ISO 8601 text."""
@@ -158,11 +188,26 @@ class _PostGIS(Dialect):
         return f'({text}) COLLATE "C"'
 
     def instant_text(self, instant: str) -> str:
-        text = f"to_char({instant} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US')"
-        return f"rtrim(rtrim({text}, '0'), '.') || 'Z'"
+        # The text form drops trailing zeros itself; to_char with two rtrim costs a tile a quarter more.
+        return f"replace(({instant} AT TIME ZONE 'UTC')::text, ' ', 'T') || 'Z'"
 
-    def page(self, source: str, result: Sequence[str], where: str, limit: str, offset: str) -> str:
-        return f"SELECT {', '.join(result)} FROM {source} WHERE {where} ORDER BY fid LIMIT {limit} OFFSET {offset}"
+    def number_text(self, number: str) -> str:
+        # From 1e15 on the text has an exponent.
+        whole = f"{number} = trunc({number}) AND abs({number}) < 1e15"
+        return f"CASE WHEN {whole} THEN {number}::text || '.0' ELSE {number}::text END"
+
+    def page(
+        self, source: str, result: Sequence[str], columns: Sequence[str], where: str, window: str, *, filtered: bool
+    ) -> str:
+        rows = f"FROM {source} WHERE {where} ORDER BY fid {window}"
+        if len(result) > 2:
+            return f"SELECT {', '.join(result)} {rows}"
+        # One value for the page: row by row the server sends every 8 kB by itself, and each wakes the event loop.
+        fid, feature = result
+        return (
+            f"SELECT string_agg({fid}::text, ','), string_agg(feature, chr({ord(SEPARATOR)})) "
+            f"FROM (SELECT {fid}, {feature} AS feature {rows}) page"
+        )
 
     def tile(self, source: str, layer: str, attributes: Sequence[tuple[str, str]], bounds: Bounds, srid: int) -> str:
         geometry = "geom_3857" if srid == 3857 else "geom"
@@ -215,10 +260,17 @@ class _DuckDB(Dialect):
     def instant_text(self, instant: str) -> str:
         return f"rtrim(rtrim(strftime({instant}, '%Y-%m-%dT%H:%M:%S.%f'), '0'), '.') || 'Z'"
 
-    def page(self, source: str, result: Sequence[str], where: str, limit: str, offset: str) -> str:
-        # Row ids first: DuckDB would otherwise write the GeoJSON of every row before it sorts.
-        chosen = f"SELECT rowid FROM {source} WHERE {where} ORDER BY fid LIMIT {limit} OFFSET {offset}"
-        return f"SELECT {', '.join(result)} FROM {source} WHERE rowid IN ({chosen}) ORDER BY fid"
+    def page(
+        self, source: str, result: Sequence[str], columns: Sequence[str], where: str, window: str, *, filtered: bool
+    ) -> str:
+        # DuckDB would write the GeoJSON of every row before it sorts, so the rows of the page are chosen first: by row id
+        # where they lie together (15 ms a page of 1,000; 46 ms the other way), as a table where a filter scatters them
+        # (16 ms; 65 ms the other way).
+        rows = f"FROM {source} WHERE {where} ORDER BY fid {window}"
+        wanted = ", ".join(result)
+        if not filtered:
+            return f"SELECT {wanted} FROM {source} WHERE rowid IN (SELECT rowid {rows}) ORDER BY fid"
+        return f"WITH page AS MATERIALIZED (SELECT {', '.join(columns)} {rows}) SELECT {wanted} FROM page ORDER BY fid"
 
     def tile(self, source: str, layer: str, attributes: Sequence[tuple[str, str]], bounds: Bounds, srid: int) -> str:
         geometry = "geom_3857" if srid == 3857 else "geom"

@@ -12,8 +12,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -25,7 +27,7 @@ from spatial.crs import ServedCRS
 from spatial.errors import InvalidFilter, StoreUnavailable
 from spatial.settings import Settings
 from spatial.store.answers import feature_of, page_of
-from spatial.store.dialect import DUCKDB, COUNT_COLUMN, column, quote
+from spatial.store.dialect import COUNT_COLUMN, DUCKDB, column, quote
 from spatial.store.generalise import GeneralisedTable, generalise
 from spatial.store.published_frame import PreparedFrame, prepare, read_frame, table_name
 from spatial.store.statements import (
@@ -49,6 +51,8 @@ __all__ = ["DuckDBStore"]
 T = TypeVar("T")
 Rows = list[tuple[Any, ...]]
 
+LEFT_OVER_S = 6 * 3600
+"""Age after which what a killed writer left is removed by the next one."""
 WARM_UP = (
     "SELECT ST_AsGeoJSON(g), ST_AsMVTGeom(g, ST_Extent(ST_MakeEnvelope(0, 0, 2, 2)), 4096, 64, true) "
     "FROM (SELECT ST_GeomFromWKB($1::blob) AS g) WHERE ST_Intersects(g, ST_MakeEnvelope(0, 0, 2, 2))"
@@ -190,19 +194,33 @@ class DuckDBStore:
     async def _async(self, work: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         loop = asyncio.get_running_loop()
         running: list[duckdb.DuckDBPyConnection] = []
+        gone = threading.Event()
 
         def call() -> T:
             cursor = self._cursor()
             running.append(cursor)
+            if gone.is_set():
+                raise StoreUnavailable(
+                    f"DuckDB 繁忙：查询等待超过 {self._timeout:g} 秒，请稍后重试",
+                    f"DuckDB is busy: the query waited more than {self._timeout:g} s; try again",
+                )
             return work(cursor)
 
-        future = loop.run_in_executor(self._threads, call)
-        timer = loop.call_later(self._timeout, lambda: [c.interrupt() for c in running])
+        submitted = self._threads.submit(call)
+
+        def interrupt() -> None:
+            # Again and again: a query that has not begun yet would not notice a single interrupt.
+            gone.set()
+            if not submitted.done():
+                for cursor in running:
+                    cursor.interrupt()
+                loop.call_later(0.05, interrupt)
+
+        timer = loop.call_later(self._timeout, interrupt)
         try:
-            return await future
+            return await asyncio.wrap_future(submitted)
         except asyncio.CancelledError:
-            for cursor in running:
-                cursor.interrupt()
+            interrupt()
             raise
         finally:
             timer.cancel()
@@ -220,7 +238,9 @@ class DuckDBStore:
         statement = item_statement(DUCKDB, self._source(table), table, fid, crs)
         return feature_of(self._rows(cursor, statement, table), table, fid, crs)
 
-    def _tile(self, cursor: duckdb.DuckDBPyConnection, table: PublishedTable, tms: str, z: int, x: int, y: int) -> bytes:
+    def _tile(
+        self, cursor: duckdb.DuckDBPyConnection, table: PublishedTable, tms: str, z: int, x: int, y: int
+    ) -> bytes:
         source = self._source(table, tile_source(table, tms, z))
         tile, count = self._rows(cursor, tile_statement(DUCKDB, source, table, tms, z, x, y), table)[0]
         return bytes(tile) if count else b""
@@ -287,6 +307,10 @@ class DuckDBStore:
     def _new_file(self, name: str) -> Iterator[Path]:
         # Written aside and renamed: a reader sees the whole file or none, a killed writer leaves only its folder.
         self.folder.mkdir(parents=True, exist_ok=True)
+        for left_over in self.folder.glob(".writing-*"):
+            with contextlib.suppress(OSError):
+                if time.time() - left_over.stat().st_mtime > LEFT_OVER_S:
+                    shutil.rmtree(left_over)
         with tempfile.TemporaryDirectory(prefix=".writing-", dir=self.folder) as aside:
             path = Path(aside) / "version.duckdb"
             yield path
@@ -328,7 +352,9 @@ def _first_line(error: Exception) -> str:
 
 
 def _write_features(connection: duckdb.DuckDBPyConnection, layer: Layer, prepared: PreparedFrame) -> None:
-    _write(connection, layer.fields, "features", prepared.fids, prepared.columns, prepared.geometry, prepared.geometry_3857)
+    _write(
+        connection, layer.fields, "features", prepared.fids, prepared.columns, prepared.geometry, prepared.geometry_3857
+    )
 
 
 def _write_level(connection: duckdb.DuckDBPyConnection, layer: Layer, level: GeneralisedTable) -> None:

@@ -12,7 +12,8 @@ megabytes. So every zoom whose densest tile is too heavy gets a table of its own
 * **points** are all kept up to 50,000 of them; beyond that, cells of 4, 8 or 16 pixels become one point at the mean
   position with the attribute ``count``, one for each class. A point alone in its cell stays as it is.
 
-Merged features have no id and only the class (and ``count``) as attributes.
+Merged features have no id and only the class (and ``count``) as attributes. A rare class among many others can look larger
+than it is, never smaller; over all classes the areas agree within a tenth.
 """
 
 from __future__ import annotations
@@ -125,7 +126,7 @@ def _attribute_bytes(columns: pd.DataFrame) -> float:
     for name in sample:
         values = sample[name].dropna().astype(str)
         if len(values):
-            size += 3 + values.nunique() / len(values) * (3 + values.str.encode("utf-8").str.len().mean())
+            size += 3 + values.nunique() / len(values) * (3 + float(np.mean([len(v.encode()) for v in values])))
     return size
 
 
@@ -215,7 +216,7 @@ class _Source:
             # What is merged in one table is merged in those of all lower zooms.
             below = max(pixels * pixel**2, self.merged_below)
             kept = self.left & (self.size >= below)
-            if _densest(*self.centre[kept].T, zoom, weight[kept]) <= TILE_BYTES / 2:
+            if _densest(self.centre[kept, 0], self.centre[kept, 1], zoom, weight[kept]) <= TILE_BYTES / 2:
                 break
         self.merged_below = below
         newly = self.left & ~kept
@@ -231,7 +232,7 @@ class _Source:
         weight = self.overhead + 2.2 * shapely.get_num_coordinates(self.simplified)
         for pixels in (1, 4, 16):
             kept = self.size >= pixels * pixel
-            if _densest(*self.centre[kept].T, zoom, weight[kept]) <= TILE_BYTES / 2:
+            if _densest(self.centre[kept, 0], self.centre[kept, 1], zoom, weight[kept]) <= TILE_BYTES / 2:
                 break
         short = ~kept
         parts, index = shapely.get_parts(self.simplified[short], return_index=True)
@@ -239,7 +240,7 @@ class _Source:
         middle = _centres(parts)
         half = np.array([SMALLEST * pixel / 2, 0.0])
         strokes = shapely.linestrings(np.stack([middle - half, middle + half], axis=1)) if len(parts) else parts
-        parts = np.where(tiny, strokes, parts)
+        parts[tiny] = np.asarray(strokes)[tiny]
         merged, codes = _grouped(parts, middle, self.codes[short][index], pixel, shapely.multilinestrings)
         return self._table(zoom, kept, merged, codes)
 

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import threading
 import weakref
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from spatial.catalog import Layer
@@ -18,7 +18,7 @@ from spatial.crs import ServedCRS
 from spatial.errors import InvalidFilter, SpatialError, StoreUnavailable
 from spatial.settings import Settings
 from spatial.store.answers import feature_of, page_of
-from spatial.store.dialect import COUNT_COLUMN, POSTGIS, column, quote
+from spatial.store.dialect import COUNT_COLUMN, POSTGIS, SEPARATOR, column, quote
 from spatial.store.generalise import GeneralisedTable, generalise
 from spatial.store.published_frame import prepare, read_frame, table_name
 from spatial.store.statements import (
@@ -158,13 +158,17 @@ class PostGISStore:
             raise self._away(error, layer) from error
 
     def _away(self, error: Exception, layer: str | None) -> SpatialError:
+        about = (f"图层 {layer}：", f"layer {layer}: ") if layer else ("", "")
         return StoreUnavailable(
-            f"PostGIS 连接不上（{_first_line(error)}）；请检查数据库是否运行、ONEMAP_POSTGIS_DSN 是否正确，稍后重试",
-            f"PostGIS cannot be reached ({_first_line(error)}); check that it runs and ONEMAP_POSTGIS_DSN, then try again",
+            f"{about[0]}PostGIS 连接不上（{_first_line(error)}）；请检查数据库是否运行、ONEMAP_POSTGIS_DSN 是否正确，稍后重试",
+            f"{about[1]}PostGIS cannot be reached ({_first_line(error)}); check that it runs and ONEMAP_POSTGIS_DSN, "
+            "then try again",
             layer=layer,
         )
 
-    def _rows(self, statement: Statement, table: PublishedTable | None, *, binary: bool = False) -> list[tuple[Any, ...]]:
+    def _rows(
+        self, statement: Statement, table: PublishedTable | None, *, binary: bool = False
+    ) -> list[tuple[Any, ...]]:
         import psycopg
 
         with self._explained(table):
@@ -204,13 +208,13 @@ class PostGISStore:
 
     def page(self, table: PublishedTable, query: ItemQuery) -> Page:
         statement = page_statement(POSTGIS, self._source(table), table, query)
-        return page_of(self._rows(statement, table), query)
+        return page_of(_unpacked(self._rows(statement, table)), query)
 
     async def apage(self, table: PublishedTable, query: ItemQuery) -> Page:
         statement = page_statement(POSTGIS, self._source(table), table, query)
         # With a filter the plan depends on the values: one generic plan for all of them can be far off.
         rows = await self._arows(statement, table, prepare=False if query.is_filtered else None)
-        return page_of(rows, query)
+        return page_of(_unpacked(rows), query)
 
     def count(self, table: PublishedTable, query: ItemQuery) -> int:
         return int(self._rows(count_statement(POSTGIS, self._source(table), table, query), table)[0][0])
@@ -252,7 +256,9 @@ class PostGISStore:
 
         options = "-c timezone=UTC -c client_min_messages=error -c maintenance_work_mem=256MB"
         try:
-            connection = psycopg.connect(self._dsn, connect_timeout=5, options=options, application_name="onemap-publish")
+            connection = psycopg.connect(
+                self._dsn, connect_timeout=5, options=options, application_name="onemap-publish"
+            )
         except psycopg.OperationalError as error:
             raise self._away(error, layer) from error
         with connection:
@@ -322,6 +328,14 @@ class PostGISStore:
             self._pool = None
 
 
+def _unpacked(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Rows ``(fid, feature)`` of a page that came as one value; rows with WKB come as they are."""
+    if len(rows) == 1 and len(rows[0]) == 2:
+        fids, features = rows[0]
+        return [] if fids is None else list(zip(map(int, fids.split(",")), features.split(SEPARATOR), strict=True))
+    return rows
+
+
 def _first_line(error: Exception) -> str:
     text = str(error).strip()
     return text.splitlines()[0][:200] if text else type(error).__name__
@@ -384,7 +398,7 @@ def _python(values: Any, kind: str = "integer") -> list[Any]:
 
     series = pd.Series(values)
     if kind == "date":
-        return [None if v is pd.NaT else v.date() for v in series]
+        return [None if pd.isna(v) else v.date() for v in series]
     if kind == "datetime":
-        return [None if v is pd.NaT else v.to_pydatetime() for v in series.dt.tz_localize("UTC")]
+        return [None if pd.isna(v) else v.to_pydatetime() for v in series.dt.tz_localize("UTC")]
     return [None if v is None or v is pd.NA or v != v else v for v in series.tolist()]

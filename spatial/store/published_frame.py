@@ -95,11 +95,13 @@ def prepare(layer: Layer, frame: geopandas.GeoDataFrame) -> PreparedFrame:
     fids = np.asarray(frame.index)
     if fids.dtype.kind not in "iu" or len(np.unique(fids)) != len(fids):
         raise QualityViolation(
-            f"图层 {layer.id}：要素编号应为不重复的整数", f"layer {layer.id}: feature ids must be unique integers", layer=layer.id
+            f"图层 {layer.id}：要素编号应为不重复的整数",
+            f"layer {layer.id}: feature ids must be unique integers",
+            layer=layer.id,
         )
     frame = frame.iloc[np.argsort(fids, kind="stable")]
     geometry = shapely.force_2d(np.asarray(frame.geometry.values, dtype=object))
-    geometry = np.where(shapely.is_empty(geometry), None, geometry)
+    geometry[shapely.is_empty(geometry)] = None
     present = ~shapely.is_missing(geometry)
     if not present.any():
         raise LayerEmpty(
@@ -146,7 +148,11 @@ def _one_type(geometry: Any, present: Any) -> tuple[Any, str]:
     family = str(families.pop())
     if not kinds & set(_MULTI):
         return geometry, family
-    promote = {"Point": shapely.multipoints, "LineString": shapely.multilinestrings, "Polygon": shapely.multipolygons}
+    promote: dict[str, Any] = {
+        "Point": shapely.multipoints,
+        "LineString": shapely.multilinestrings,
+        "Polygon": shapely.multipolygons,
+    }
     single = present & np.isin(shapely.get_type_id(geometry), list(_SINGLE))
     geometry = geometry.copy()
     for i in np.flatnonzero(single):
@@ -234,7 +240,9 @@ def _read_column(values: list[Any], kind: str, index: Any) -> Any:
     import pandas as pd
 
     if kind == "datetime":
-        stamps = [None if v is None else v.replace(tzinfo=UTC) if v.tzinfo is None else v.astimezone(UTC) for v in values]
+        stamps: Any = [
+            None if v is None else v.replace(tzinfo=UTC) if v.tzinfo is None else v.astimezone(UTC) for v in values
+        ]
         return pd.Series(pd.to_datetime(stamps, utc=True), index=index).astype("datetime64[us, UTC]")
     if kind == "date":
         return pd.Series(pd.to_datetime(values), index=index).astype("datetime64[us]")

@@ -81,7 +81,7 @@ def returns_json(crs: ServedCRS) -> bool:
 
 def _result(dialect: Dialect, layer: Layer, names: tuple[str, ...] | None, crs: ServedCRS, skip: bool) -> list[str]:
     members = [
-        f"""'{'' if i == 0 else ','}"{f.name}":' || {dialect.json_value(column(f.name), f.type)}"""
+        f"""'{"" if i == 0 else ","}"{f.name}":' || {dialect.json_value(column(f.name), f.type)}"""
         for i, f in enumerate(selected_fields(layer, names))
     ]
     properties = "'{' || " + " || ".join([*members, "'}'"])
@@ -168,7 +168,13 @@ def page_statement(dialect: Dialect, source: str, table: PublishedTable, query: 
     where = _where(parameters, table.layer, query)
     limit = parameters.add(query.limit + 1, "integer")
     offset = parameters.add(query.offset, "integer")
-    return Statement(dialect.page(source, result, where, limit, offset), parameters.values)
+    columns = ["fid", *(column(f.name) for f in selected_fields(table.layer, query.properties))]
+    if not query.skip_geometry:
+        columns.append("geom")
+    window = f"LIMIT {limit} OFFSET {offset}"
+    return Statement(
+        dialect.page(source, result, columns, where, window, filtered=query.is_filtered), parameters.values
+    )
 
 
 def item_statement(dialect: Dialect, source: str, table: PublishedTable, fid: int, crs: ServedCRS) -> Statement:
@@ -220,9 +226,13 @@ def tile_statement(dialect: Dialect, source: str, table: PublishedTable, tms: st
     layer = table.layer
     bounds: Bounds = tile_bounds(tms, z, x, y)
     srid = TILE_MATRIX_SETS[tms]
-    attributes = [(f.name, dialect.tile_value(column(f.name), f.type)) for f in selected_fields(layer, layer.tile_fields)]
+    attributes = [
+        (f.name, dialect.tile_value(column(f.name), f.type)) for f in selected_fields(layer, layer.tile_fields)
+    ]
     if table.geometry_type in {"Point", "MultiPoint"} and tile_source(table, tms, z):
-        attributes.append((COUNT_ATTRIBUTE if layer.field(COUNT_ATTRIBUTE) is None else COUNT_COLUMN, f'"{COUNT_COLUMN}"'))
+        attributes.append(
+            (COUNT_ATTRIBUTE if layer.field(COUNT_ATTRIBUTE) is None else COUNT_COLUMN, f'"{COUNT_COLUMN}"')
+        )
     sql = dialect.tile(source, layer.id, attributes, bounds, srid)
     if dialect.name == "duckdb":
         return Statement(sql, [layer.id])
