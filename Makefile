@@ -34,7 +34,7 @@ test-rest:       ## 存储、接口、故障、一致性、门户 / stores, API,
 test-portal:     ## 门户单元测试 / the portal's own unit tests
 	@$(BOOTSTRAP) portal-test
 
-test-clients:    ## QGIS、GDAL 客户端（安装较大） / QGIS and GDAL as clients (a large install)
+test-clients:    ## QGIS 客户端（安装较大） / QGIS as a client (a large install)
 	@$(BOOTSTRAP) clients
 	$(PYTEST) -q -m clients tests
 

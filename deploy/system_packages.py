@@ -111,6 +111,8 @@ def for_tests() -> list[Need]:
         needs.append(Need("PostGIS", lambda: find_postgis() is not None, postgis_packages))
     if not os.environ.get("ONEMAP_TEST_CHROMIUM"):
         needs.append(Need("Chromium", lambda: find_chromium() is not None, lambda: ["chromium"]))
+    # Small where PostGIS is: both need the same library.
+    needs.append(Need("GDAL (ogr2ogr)", lambda: runs(["ogr2ogr", "--version"]), lambda: ["gdal-bin"]))
     needs.append(Need("libatomic (Playwright)", browser_driver_runs, lambda: ["libatomic1"]))
     needs.append(Need("中文字体 (a Chinese font)", has_chinese_font, lambda: ["fontconfig", "fonts-noto-cjk"]))
     return needs
@@ -118,10 +120,7 @@ def for_tests() -> list[Need]:
 
 def for_clients() -> list[Need]:
     """What ``make test-clients`` needs on top: it is large."""
-    return [
-        Need("QGIS", has_qgis, lambda: ["qgis", "python3-qgis"]),
-        Need("GDAL (ogr2ogr)", lambda: runs(["ogr2ogr", "--version"]), lambda: ["gdal-bin"]),
-    ]
+    return [Need("QGIS", has_qgis, lambda: ["qgis", "python3-qgis"])]
 
 
 def need(needs: Sequence[Need], say: Callable[[str, str], None]) -> None:

@@ -192,12 +192,13 @@ def start_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..
             process = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log)
         started.append(process)
         address = f"http://127.0.0.1:{port}"
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         deadline = time.monotonic() + 600
         while time.monotonic() < deadline:
             if process.poll() is not None:
                 break
             try:
-                with urllib.request.urlopen(f"{address}/ready", timeout=30):
+                with direct.open(f"{address}/ready", timeout=30):
                     return address
             except OSError:
                 time.sleep(0.3)

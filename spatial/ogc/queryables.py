@@ -103,7 +103,8 @@ def geojson_schema_document(call: Call, table: PublishedTable, wide: Collection[
     """What a feature looks like in GeoJSON; `wide` names the integers that may need more than 32 bits.
 
     From this one GDAL takes the types of the fields, so that they do not depend on the values of the first page. It reads
-    any ``integer`` as 32 bits and would clip larger values, hence whole ``number`` for those.
+    any ``integer`` as 32 bits and would clip larger values, hence whole ``number`` for those; and it knows a single type
+    only, so that a missing value (null) is not among them.
     """
     document = _document(call, table, "schema/geojson")
     fields = _fields(table.layer, call)
