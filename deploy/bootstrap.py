@@ -417,7 +417,7 @@ def portal_tests() -> None:
         "门户单元测试未通过",
         "the portal's tests failed",
         cwd=PORTAL,
-        PATH=path,
+        environment={"PATH": path},
     )
 
 
