@@ -23,6 +23,18 @@ def epsg(code):
     return f"{BASE}/EPSG/0/{code}"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _installed_analyses_only():
+    """Hide the sample analyses that other test modules put on the path: a user's server does not have them."""
+    from spatial.jobs import registry
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", [place for place in sys.path if "sample_analyses" not in place])
+        registry._entries.cache_clear()
+        yield
+    registry._entries.cache_clear()
+
+
 # --- the configuration ------------------------------------------------------------------------------------------------
 
 
