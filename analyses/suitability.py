@@ -17,7 +17,16 @@ from analyses.terrain import cell_size, local_relief, relief_side, slope_horn
 from analyses.urban_result import CLASS_STYLE, FACTOR_BANDS, FACTOR_STYLE, RESULT_BANDS, factors, notes, tables
 from spatial.catalog import Text
 from spatial.errors import CRSMismatch, GridMismatch, InvalidParameter, LayerEmpty, QualityViolation
-from spatial.jobs.contract import AnalysisResult, Inputs, InputSpec, Outputs, Parameters, Progress, RasterInput
+from spatial.jobs.contract import (
+    AnalysisResult,
+    Inputs,
+    InputSpec,
+    Outputs,
+    Parameters,
+    Progress,
+    RasterInput,
+    bilingual,
+)
 
 if TYPE_CHECKING:
     import geopandas
@@ -36,34 +45,59 @@ class UrbanSuitabilityParameters(Parameters):
         0.47,
         ge=0.01,
         le=1.0,
-        description="产水系数（无量纲）：水资源总量 ÷ 降水量；默认 0.47 为湖北多年平均的估计，未核对。 "
-        "Runoff coefficient (1): water resources ÷ precipitation; default 0.47, an unverified mean of Hubei.",
+        json_schema_extra=bilingual(
+            "产水系数",
+            "Runoff coefficient",
+            "水资源总量 ÷ 降水量（无量纲）；默认 0.47 为湖北多年平均的估计，未核对。",
+            "Water resources ÷ precipitation (no unit); default 0.47, an unverified mean of Hubei.",
+        ),
     )
     offroad_speed_kmh: float = Field(
         20.0,
         ge=1.0,
         le=60.0,
-        description="道路以外的通行速度（km/h），它决定区位结果；步行约 5。 "
-        "Travel speed off the roads, km/h; it decides the location factor; walking is about 5.",
+        json_schema_extra=bilingual(
+            "道路以外速度（km/h）",
+            "Off-road speed (km/h)",
+            "道路以外的通行速度，它决定区位结果；步行约 5。",
+            "Travel speed off the roads; it decides the location factor; walking is about 5.",
+        ),
     )
     location_row: Literal["province", "county"] = Field(
         "province",
-        description="区位用哪一行：province 到省域中心城市（省级评价），county 到最近市县驻地（市县评价）。 "
-        "Location row: province = minutes to the province's centre city, county = to the nearest city or county seat.",
+        json_schema_extra=bilingual(
+            "区位评价级别",
+            "Level of location",
+            "province：到省域中心城市的分钟数（省级评价）；county：到最近市县驻地（市县评价）。",
+            "province: minutes to the province's centre city; county: minutes to the nearest city or county seat.",
+        ),
     )
     apply_relief: bool = Field(
         True,
-        description="是否做起伏度修正；像元大于 150 m 时起伏度只是近似，可关闭。 "
-        "Correct by local relief; above 150 m cells relief is a proxy and can be switched off.",
+        json_schema_extra=bilingual(
+            "起伏度修正",
+            "Correct by relief",
+            "是否做起伏度修正；像元大于 150 m 时起伏度只是近似，可关闭。",
+            "Correct by local relief; above 150 m cells relief is a proxy and can be switched off.",
+        ),
     )
     apply_location: bool = Field(
         True,
-        description="是否做区位修正；关闭则区位列为未评价。 Correct by location; if off it is listed as not assessed.",
+        json_schema_extra=bilingual(
+            "区位修正",
+            "Correct by location",
+            "是否做区位修正；关闭则区位列为未评价。",
+            "Correct by location; if off, location is listed as not assessed.",
+        ),
     )
     water_passable: bool = Field(
         False,
-        description="水面是否可按道路以外速度通行；默认只能经道路（桥）过水。 "
-        "Whether water surfaces are crossed at the off-road speed; by default only where a road crosses.",
+        json_schema_extra=bilingual(
+            "水面可通行",
+            "Water can be crossed",
+            "水面是否可按道路以外速度通行；默认只能经道路（桥）过水。",
+            "Whether water surfaces are crossed at the off-road speed; by default only where a road crosses.",
+        ),
     )
 
 
@@ -152,7 +186,7 @@ class UrbanSuitability:
                 "所选范围内没有县级单元，请把 bbox 移到省域内",
                 "no county unit lies in this window; move bbox into the province",
                 parameter="bbox",
-                value=parameters.bbox,
+                value=None if parameters.bbox is None else list(parameters.bbox),
             )
         surface = self._mask(inputs, WATER_ROLES, "surface", all_touched=False)
         progress(0.05, "计算通行时间 travel time")
@@ -261,6 +295,14 @@ class UrbanSuitability:
             progress(0.35 + 0.55 * (number + 1) / len(blocks), "单项评价与集成 factors and integration")
         if valid == 0:
             layer = state.inputs.rasters["dem"].layer_id
+            if state.parameters.bbox is not None:
+                raise InvalidParameter(
+                    f"bbox {list(state.parameters.bbox)} 内图层 {layer} 没有数据，请换一个范围",
+                    f"layer {layer} has no data in bbox {list(state.parameters.bbox)}; choose another one",
+                    parameter="bbox",
+                    value=list(state.parameters.bbox),
+                    layer=layer,
+                )
             raise LayerEmpty(
                 f"图层 {layer} 在所选范围内没有有效高程，请换一个范围",
                 f"layer {layer} has no valid elevation in this window; choose another one",

@@ -36,6 +36,7 @@ def tile_matrix_set(name: str) -> TileMatrixSet:
         raise TileOutOfRange(
             f"没有瓦片矩阵集 {name!r}，可用：{'、'.join(TILE_MATRIX_SETS)}",
             f"no tile matrix set {name!r}; use one of {', '.join(TILE_MATRIX_SETS)}",
+            parameter="tms",
             allowed=list(TILE_MATRIX_SETS),
         )
     if name == "CGCS2000Quad":
@@ -60,10 +61,13 @@ def check_tile(tms: str, z: int, x: int, y: int) -> None:
         if 0 <= x < matrix.matrixWidth and 0 <= y < matrix.matrixHeight:
             return
         limits = f"x 0–{matrix.matrixWidth - 1}, y 0–{matrix.matrixHeight - 1}"
+        parameter = "y" if 0 <= x < matrix.matrixWidth else "x"
     else:
-        limits = f"z 0–{len(matrices) - 1}"
+        limits, parameter = f"z 0–{len(matrices) - 1}", "z"
     raise TileOutOfRange(
-        f"瓦片 {tms}/{z}/{x}/{y} 越界（{limits}）", f"tile {tms}/{z}/{x}/{y} is out of range ({limits})"
+        f"瓦片 {tms}/{z}/{x}/{y} 越界（{limits}）",
+        f"tile {tms}/{z}/{x}/{y} is out of range ({limits})",
+        parameter=parameter,
     )
 
 

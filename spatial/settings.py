@@ -73,6 +73,12 @@ class Settings(BaseSettings):
     job_lost_after_s: float = Field(
         30.0, gt=0, description="Silence after which a job counts as lost. 任务失联判定（秒）。"
     )
+    results_keep_hours: float = Field(
+        24.0,
+        gt=0,
+        description="Hours that files of unpublished results stay in `var_dir/results`; a worker removes older ones. "
+        "未发布结果文件的保留时间（小时），过期由任务执行程序清除。",
+    )
     sync_timeout_s: float = Field(120.0, gt=0, description="Longest synchronous execution. 同步执行上限（秒）。")
     cors_origins: tuple[str, ...] = Field(
         (), description="Web origins that may call the API from a browser, as a JSON list. 允许的跨域来源。"

@@ -49,14 +49,19 @@ def parse_address(tms: str, z: str, x: str, y: str) -> Address:
     name, ahead = TIANDITU.get(tms, (tms, 0))
     if name not in TILE_MATRIX_SETS:
         tile_matrix_set(name)
-    numbers = (z, x, y)
-    if not all(_NUMBER.match(n) for n in numbers):
+    numbers = {"z": z, "x": x, "y": y}
+    bad = next((name for name, text in numbers.items() if not _NUMBER.match(text)), None)
+    if bad is not None:
         raise TileOutOfRange(
-            f"瓦片编号 {'/'.join(n[:20] for n in numbers)} 应为非负整数",
-            f"tile numbers {'/'.join(n[:20] for n in numbers)} must be non-negative integers",
+            f"瓦片编号 {'/'.join(n[:20] for n in numbers.values())} 应为非负整数",
+            f"tile numbers {'/'.join(n[:20] for n in numbers.values())} must be non-negative integers",
+            parameter=bad,
+            value=numbers[bad][:20],
         )
     if int(z) < ahead:
-        raise TileOutOfRange(f"天地图 {tms} 编号的级别从 {ahead} 开始", f"levels of Tianditu {tms} start at {ahead}")
+        raise TileOutOfRange(
+            f"天地图 {tms} 编号的级别从 {ahead} 开始", f"levels of Tianditu {tms} start at {ahead}", parameter="z"
+        )
     address = Address(name, int(z) - ahead, int(x), int(y))
     check_tile(*address)
     return address

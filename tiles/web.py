@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from spatial.errors import InvalidParameter, LayerNotFound, UnknownParameter
+from spatial.errors import InvalidParameter, LayerNotFound, SpatialError, UnknownParameter
 from spatial.grid import tile_matrix_set
 from spatial.store.vector import PublishedTable
 from tiles import metadata, wmts
@@ -108,22 +108,21 @@ class _TileService:
         return await self._tile(request, path["layer"], _ogc_address(path), ext, query)
 
     async def wmts(self, request: Request) -> Response:
-        """WMTS by key–value pairs. Unknown parameters (such as 天地图's ``tk``) are ignored, as WMTS says."""
+        """WMTS by key–value pairs. Unknown parameters (such as 天地图's ``tk``) are ignored, as WMTS says.
+
+        A WMTS client reads no problem+json: here, and only here, an error is an OWS exception report.
+        """
+        try:
+            return await self._wmts(request)
+        except SpatialError as error:
+            body, status = wmts.exception_report(error)
+            headers = {"Cache-Control": "no-store"} | ({"Retry-After": "5"} if status == 503 else {})
+            return Response(body, status, headers, "application/xml")
+
+    async def _wmts(self, request: Request) -> Response:
         query = wmts.keywords(request.query_params.multi_items())
-        if query.get("service", "WMTS").upper() != "WMTS":
-            raise InvalidParameter(
-                "参数 service 应为 WMTS", "service must be WMTS", parameter="service", allowed=["WMTS"]
-            )
-        operation = query.get("request", "").lower()
-        if operation == "getcapabilities":
+        if wmts.operation(query) == "GetCapabilities":
             return await self.wmts_capabilities(request)
-        if operation != "gettile":
-            raise InvalidParameter(
-                f"参数 request={operation[:40]!r} 不支持，可用：GetCapabilities、GetTile",
-                f"request={operation[:40]!r} is not served; use GetCapabilities or GetTile",
-                parameter="request",
-                allowed=["GetCapabilities", "GetTile"],
-            )
         wanted = wmts.tile_request(query)
         address = parse_address(wanted.tms, wanted.z, wanted.col, wanted.row)
         band = {"band": wanted.band} if wanted.band else {}

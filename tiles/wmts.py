@@ -7,17 +7,18 @@ latitude first, CRS84 and EPSG:3857 x first (OGC 07-057r7, §6.1).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
-from spatial.errors import InvalidParameter
+from spatial.errors import InvalidParameter, LayerNotFound, SpatialError, TileOutOfRange, UserError, status
 from spatial.grid import TILE_MATRIX_SETS, tile_matrix_set
 from spatial.store.datastore import Published
 from spatial.store.raster import PublishedRaster
 from tiles.matrix import TIANDITU
 
-__all__ = ["TileRequest", "capabilities", "keywords", "tile_request"]
+__all__ = ["TileRequest", "capabilities", "exception_report", "keywords", "operation", "tile_request"]
 
 WMTS = "http://www.opengis.net/wmts/1.0"
 OWS = "http://www.opengis.net/ows/1.1"
@@ -28,6 +29,27 @@ for _prefix, _uri in (("", WMTS), ("ows", OWS), ("xlink", XLINK)):
 _URNS = {3857: "urn:ogc:def:crs:EPSG::3857", 4326: "urn:ogc:def:crs:OGC:1.3:CRS84", 4490: "urn:ogc:def:crs:EPSG::4490"}
 _FORMATS = {"image/png": "png", "image/webp": "webp", "image/jpeg": "jpg", "image/jpg": "jpg", "tiles": "png"}
 """Media type → file ending; 天地图 clients send ``tiles``."""
+_OPERATIONS = {"getcapabilities": "GetCapabilities", "gettile": "GetTile"}
+_LOCATORS = {
+    "service": "Service",
+    "request": "Request",
+    "version": "Version",
+    "acceptversions": "AcceptVersions",
+    "layer": "Layer",
+    "tms": "TileMatrixSet",
+    "tilematrixset": "TileMatrixSet",
+    "z": "TileMatrix",
+    "tilematrix": "TileMatrix",
+    "x": "TileCol",
+    "tilecol": "TileCol",
+    "y": "TileRow",
+    "tilerow": "TileRow",
+    "format": "Format",
+}
+"""Parameter of an error → name in a WMTS request."""
+_HTTP = {"OperationNotSupported": 501, "NoApplicableCode": 500}
+"""Exception code → HTTP status (OGC 07-057r7); every other code is 400."""
+_ILLEGAL = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class TileRequest(NamedTuple):
@@ -45,6 +67,84 @@ class TileRequest(NamedTuple):
 def keywords(query: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Parameters with lower-case names: WMTS names are case-insensitive (OGC 06-121r3, §11.5.2)."""
     return {name.lower(): value for name, value in query}
+
+
+def operation(query: Mapping[str, str]) -> str:
+    """Operation that a KVP request asks for: ``GetCapabilities`` or ``GetTile``.
+
+    Raises
+    ------
+    InvalidParameter
+        Wrong service or version, no operation, or one that is not served.
+
+    Examples
+    --------
+    >>> operation({"service": "WMTS", "request": "getTile", "version": "1.0.0"})
+    'GetTile'
+    """
+    if query.get("service", "WMTS").upper() != "WMTS":
+        raise InvalidParameter("参数 service 应为 WMTS", "service must be WMTS", parameter="service", allowed=["WMTS"])
+    name = query.get("request", "")
+    if not name:
+        raise InvalidParameter(
+            "缺少参数 request，可用：GetCapabilities、GetTile",
+            "missing request; use GetCapabilities or GetTile",
+            parameter="request",
+            allowed=list(_OPERATIONS.values()),
+            code="MissingParameterValue",
+        )
+    found = _OPERATIONS.get(name.lower())
+    if found is None:
+        raise InvalidParameter(
+            f"不支持操作 request={name[:40]!r}，可用：GetCapabilities、GetTile",
+            f"request={name[:40]!r} is not served; use GetCapabilities or GetTile",
+            parameter=name[:40],
+            allowed=list(_OPERATIONS.values()),
+            code="OperationNotSupported",
+        )
+    versions = "acceptversions" if found == "GetCapabilities" else "version"
+    given = query.get(versions, "")
+    if given and "1.0.0" not in [v.strip() for v in given.split(",")]:
+        raise InvalidParameter(
+            f"WMTS 只有版本 1.0.0，收到 {versions}={given[:40]!r}",
+            f"WMTS is served in version 1.0.0 only, got {versions}={given[:40]!r}",
+            parameter=versions,
+            allowed=["1.0.0"],
+            code="VersionNegotiationFailed" if versions == "acceptversions" else "InvalidParameterValue",
+        )
+    return found
+
+
+def exception_report(error: SpatialError) -> tuple[bytes, int]:
+    """Answer of a KVP request that cannot be carried out: ``ows:ExceptionReport``, UTF-8 XML, and its HTTP status.
+
+    The code is one of OGC 07-057r7, the locator the parameter that is wrong; the text is in both languages.
+    """
+    code = str(error.details.get("code") or _code(error))
+    http = _HTTP.get(code, 400)
+    if code == "NoApplicableCode" and status(error) > 500:
+        http = status(error)
+    root = ET.Element(f"{{{OWS}}}ExceptionReport", {"version": "1.0.0"})
+    exception = _add(root, "ows:Exception", exceptionCode=code)
+    parameter = "layer" if isinstance(error, LayerNotFound) else error.details.get("parameter")
+    if parameter:
+        exception.set("locator", _LOCATORS.get(str(parameter).lower(), str(parameter)))
+    _add(exception, "ows:ExceptionText", _legal(f"{error.zh} / {error.en}"))
+    document: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return document, http
+
+
+def _code(error: SpatialError) -> str:
+    if isinstance(error, TileOutOfRange):
+        # A column or row beyond its matrix; a set or matrix that does not exist, or no number, is a wrong value.
+        beyond = error.details.get("parameter") in {"x", "y"} and "value" not in error.details
+        return "TileOutOfRange" if beyond else "InvalidParameterValue"
+    return "InvalidParameterValue" if isinstance(error, UserError) else "NoApplicableCode"
+
+
+def _legal(text: str) -> str:
+    """Text without the characters that XML 1.0 cannot hold (a caller's value can have them)."""
+    return _ILLEGAL.sub("?", text)
 
 
 def tile_request(query: Mapping[str, str]) -> TileRequest:
@@ -66,6 +166,7 @@ def tile_request(query: Mapping[str, str]) -> TileRequest:
             f"WMTS GetTile 缺少参数 {'、'.join(missing)}",
             f"WMTS GetTile: missing {', '.join(missing)}",
             parameter=missing[0],
+            code="MissingParameterValue",
         )
     form = query.get("format", "image/png").lower()
     if form not in _FORMATS:

@@ -28,6 +28,14 @@ TRIBUTARIES = {
 """Name → places of its pieces in the WDBII file; only where course and towns leave no doubt."""
 
 
+PREFECTURES_EN = {
+    420100: "Wuhan", 420200: "Huangshi", 420300: "Shiyan", 420500: "Yichang", 420600: "Xiangyang", 420700: "Ezhou",
+    420800: "Jingmen", 420900: "Xiaogan", 421000: "Jingzhou", 421100: "Huanggang", 421200: "Xianning", 421300: "Suizhou",
+    422800: "Enshi", 429004: "Xiantao", 429005: "Qianjiang", 429006: "Tianmen", 429021: "Shennongjia",
+}  # fmt: skip
+"""GB/T 2260 code → name in Hanyu Pinyin without tones, without the word for the kind of unit."""
+
+
 def _with_area(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     frame["area_km2"] = np.round(geodesic_areas(np.asarray(frame.geometry.array)) / 1e6, 2)
     return frame
@@ -42,7 +50,13 @@ def province() -> None:
 def prefectures() -> None:
     source = read_reference(ADMIN, "tianditu_city").sort_values("city_adcode")
     frame = gpd.GeoDataFrame(
-        {"code": source.city_adcode, "name": source.city_name, "short_name": source.short_name, "parent": 420000},
+        {
+            "code": source.city_adcode,
+            "name": source.city_name,
+            "name_en": [PREFECTURES_EN[int(code)] for code in source.city_adcode],
+            "short_name": source.short_name,
+            "parent": 420000,
+        },
         geometry=source.geometry,
     )
     write_features("base/prefectures", _with_area(frame))

@@ -41,6 +41,15 @@ describe("forms from JSON Schema", () => {
     expect(fieldsOf(inputs, ["bbox"]).map((f) => [f.name, f.required])).toEqual([["k", false]]);
   });
 
+  it("shows titles and descriptions of one language as they are", () => {
+    const title = "道路以外速度（km/h）";
+    const description = "道路以外的通行速度，它决定区位结果；步行约 5。";
+    const inputs = { v: { title, description, schema: { type: "number", default: 20 } } };
+    expect(fieldsOf(inputs)[0]).toMatchObject({ title, description });
+    for (const text of ["Off-road speed (km/h)", "Water resources ÷ precipitation (no unit); default 0.47."])
+      expect(inLanguage(text, "en")).toBe(text);
+  });
+
   it.each([
     ["产水系数（无量纲）：默认 0.47。 Runoff coefficient (1); default 0.47.", "产水系数（无量纲）：默认 0.47。", "Runoff coefficient (1); default 0.47."],
     ["West, south, east, north, degrees (CRS84). 范围：西、南、东、北（度）。", "范围：西、南、东、北（度）。", "West, south, east, north, degrees (CRS84)."],

@@ -1,6 +1,7 @@
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import type { VectorStyle } from "../src/api/types";
-import { symbolFor } from "../src/map/vectorstyle";
+import { setLang } from "../src/i18n";
+import { labelText, symbolFor } from "../src/map/vectorstyle";
 
 const get = (properties: Record<string, unknown>) => (name: string) => properties[name];
 
@@ -39,5 +40,19 @@ describe("symbols from the style of a layer", () => {
     ["", "#ffffff"],
   ])("graduated: %s → %s (intervals closed below, open above)", (v, fill) => {
     expect(symbolFor(graded, get({ v }))).toMatchObject({ fill });
+  });
+});
+
+describe("labels", () => {
+  afterEach(() => vi.unstubAllGlobals());
+  it("take the English name in English, where there is one", () => {
+    vi.stubGlobal("document", { documentElement: { lang: "" } });
+    const wuhan = get({ name: "武汉市", name_en: "Wuhan", code: 420100 });
+    setLang("en");
+    expect(labelText("name", wuhan)).toBe("Wuhan");
+    expect(labelText("code", wuhan)).toBe(420100);
+    expect(labelText("name", get({ name: "东湖", name_en: null }))).toBe("东湖");
+    setLang("zh");
+    expect(labelText("name", wuhan)).toBe("武汉市");
   });
 });

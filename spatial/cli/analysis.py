@@ -166,6 +166,7 @@ def _list_analyses(as_json: bool) -> None:
 
 
 def _list_parameters(analysis: str, model: type[BaseModel], as_json: bool) -> None:
+    from spatial.jobs.contract import parameter_texts
     from spatial.jobs.registry import limits
 
     schema = model.model_json_schema()["properties"]
@@ -174,11 +175,19 @@ def _list_parameters(analysis: str, model: type[BaseModel], as_json: bool) -> No
             "option": f"--{name.replace('_', '-')}",
             "default": None if field.is_required() else field.default,
             "allowed": limits(schema[name]),
-            "description": field.description,
+            "title": say(title.zh, title.en),
+            "description": say(about.zh, about.en),
         }
         for name, field in model.model_fields.items()
+        for title, about in (parameter_texts(name, field),)
     ]
-    columns = (say("选项", "option"), say("默认", "default"), say("允许", "allowed"), say("说明", "description"))
+    columns = (
+        say("选项", "option"),
+        say("默认", "default"),
+        say("允许", "allowed"),
+        say("名称", "title"),
+        say("说明", "description"),
+    )
     emit(rows, as_json, lambda: table(analysis, columns, (r.values() for r in rows)))
 
 

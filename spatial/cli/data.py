@@ -12,10 +12,11 @@ import typer
 from spatial.cli.console import Json, emit, note, open_store, progress_bar, report_error, say, table
 
 if TYPE_CHECKING:
-    from spatial.catalog import Layer
+    from spatial.catalog import Catalog, Layer
+    from spatial.errors import LayerDefinitionInvalid
     from spatial.store.datastore import DataStore
 
-__all__ = ["publish_layers", "register"]
+__all__ = ["publish_layers", "read_definitions", "register"]
 
 
 def register(app: typer.Typer) -> None:
@@ -95,22 +96,36 @@ def _described(published: Any) -> dict[str, Any]:
 def check(
     layer_ids: Annotated[list[str] | None, typer.Argument(metavar="[LAYER]...")] = None, as_json: Json = False
 ) -> None:
-    """Every definition is read; the source files must be there with the right checksum."""
-    from spatial.catalog import load_catalog
-    from spatial.errors import SourceUnreadable
+    """Every definition is read, its style too; the source files must be there with the right checksum."""
+    from spatial.errors import LayerDefinitionInvalid, SourceUnreadable
     from spatial.intake.publication import file_sha256
     from spatial.settings import settings
 
-    catalog = load_catalog(settings().layers_dir)
-    wanted = [catalog[i] for i in layer_ids] if layer_ids else list(catalog.values())
-    rows = []
+    catalog, broken = read_definitions(settings().layers_dir)
+    faults = {Path(str(error.details["file"])).stem: error for error in broken}
+    wanted = [catalog[i] for i in layer_ids if i not in faults] if layer_ids else list(catalog.values())
+    if layer_ids:
+        faults = {name: error for name, error in faults.items() if name in layer_ids}
+    rows = [
+        {"id": name, "source": str(error.details["file"]), "state": "definition", "detail": say(error.zh, error.en)}
+        for name, error in faults.items()
+    ]
     for layer in wanted:
+        if layer.id in faults:
+            continue
         path = settings().data_dir / layer.source.path
         state = "missing"
         if path.is_file():
             state = "ok" if file_sha256(path) == layer.source.sha256 else "checksum"
-        rows.append({"id": layer.id, "source": layer.source.path, "state": state})
-    emit(rows, as_json, lambda: table(say("检查", "check"), ("id", "source", "state"), (r.values() for r in rows)))
+        rows.append({"id": layer.id, "source": layer.source.path, "state": state, "detail": ""})
+    columns = ("id", "source", "state", say("说明", "detail"))
+    emit(rows, as_json, lambda: table(say("检查", "check"), columns, (r.values() for r in rows)))
+    if faults:
+        raise LayerDefinitionInvalid(
+            f"图层定义有误：{'；'.join(e.zh for e in faults.values())}",
+            f"layer definitions are wrong: {'; '.join(e.en for e in faults.values())}",
+            layers=list(faults),
+        )
     bad = [f"{r['id']} ({r['state']})" for r in rows if r["state"] != "ok"]
     if bad:
         raise SourceUnreadable(
@@ -118,6 +133,22 @@ def check(
             f"source files missing or changed: {', '.join(bad)}",
             layers=bad,
         )
+
+
+def read_definitions(folder: Path) -> tuple[Catalog, list[LayerDefinitionInvalid]]:
+    """The layers of a folder, and an error for each file whose definition or style is wrong (``details["file"]``)."""
+    from spatial.catalog import Catalog, load_catalog
+    from spatial.errors import LayerDefinitionInvalid
+    from tiles.styles import check_styles
+
+    broken: list[LayerDefinitionInvalid] = []
+    catalog = load_catalog(folder, broken=broken)
+    for layer in catalog.values():
+        try:
+            check_styles(Catalog({layer.id: layer}, catalog.themes))
+        except LayerDefinitionInvalid as error:
+            broken.append(LayerDefinitionInvalid(error.zh, error.en, **(error.details | {"file": f"{layer.id}.yml"})))
+    return catalog, broken
 
 
 def publish(

@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 
 from spatial.cli.console import Json, emit, say, table
-from spatial.errors import ServiceUnavailable, SpatialError
+from spatial.errors import LayerDefinitionInvalid, ServiceUnavailable, SpatialError
 
 __all__ = ["checks", "register"]
 
@@ -96,10 +96,17 @@ def _settings() -> str:
 
 
 def _layers() -> str:
-    from spatial.catalog import load_catalog
+    from spatial.cli.data import read_definitions
     from spatial.settings import settings
 
-    return say("{} 个图层", "{} layers").format(len(load_catalog(settings().layers_dir)))
+    catalog, broken = read_definitions(settings().layers_dir)
+    if broken:
+        raise LayerDefinitionInvalid(
+            f"{len(broken)} 个图层文件有误：{'；'.join(e.zh for e in broken)}",
+            f"{len(broken)} layer files are broken: {'; '.join(e.en for e in broken)}",
+            files=[e.details["file"] for e in broken],
+        )
+    return say("{} 个图层", "{} layers").format(len(catalog))
 
 
 def _store() -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from spatial.catalog import Band, Text
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from odc.geo.geobox import GeoBox
+    from pydantic.fields import FieldInfo
 
 __all__ = [
     "Analysis",
@@ -32,10 +33,39 @@ __all__ = [
     "Progress",
     "RasterInput",
     "RasterOutput",
+    "bilingual",
+    "parameter_texts",
 ]
 
 Progress = Callable[[float, str], None]
 """Called with the share done (0–1) and a short bilingual text; raises `JobDismissed` to stop the work."""
+
+
+def bilingual(zh: str, en: str, about_zh: str, about_en: str) -> dict[str, JsonValue]:
+    """Title and description of a parameter in both languages, for ``Field(json_schema_extra=…)``.
+
+    The process description, the command line and the portal show the one that the reader asked for.
+    """
+    return {"title_zh": zh, "title_en": en, "description_zh": about_zh, "description_en": about_en}
+
+
+def parameter_texts(name: str, field: FieldInfo) -> tuple[Text, Text]:
+    """Title and description of a parameter; a field without `bilingual` texts has its name and its ``description``.
+
+    Examples
+    --------
+    >>> title, about = parameter_texts("depth_m", Field(1.0, description="Depth, m."))
+    >>> title.en, about.en
+    ('depth m', 'Depth, m.')
+    """
+    extra = field.json_schema_extra
+    given: Mapping[str, Any] = extra if isinstance(extra, Mapping) else {}
+    title = field.title or name.replace("_", " ")
+    about = field.description or title
+    return (
+        Text(zh=given.get("title_zh", title), en=given.get("title_en", title)),
+        Text(zh=given.get("description_zh", about), en=given.get("description_en", about)),
+    )
 
 
 class Parameters(BaseModel):
@@ -45,8 +75,12 @@ class Parameters(BaseModel):
 
     bbox: tuple[float, float, float, float] | None = Field(
         None,
-        description="West, south, east, north, degrees (CRS84); default: the extent of the base raster. "
-        "范围：西、南、东、北（度）。",
+        json_schema_extra=bilingual(
+            "范围",
+            "Extent",
+            "西、南、东、北（度，CRS84 经度在前）；不填则为基准栅格的全部范围。不能小于一个像元。",
+            "West, south, east, north in degrees (CRS84); default: the whole base raster. At least one cell.",
+        ),
     )
 
 

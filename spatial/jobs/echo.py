@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from spatial.catalog import Text
+from spatial.jobs.contract import bilingual
 
 __all__ = ["ECHO_ID", "EchoParameters", "echo"]
 
@@ -26,7 +27,9 @@ class EchoParameters(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    message: str = Field(max_length=10_000, description="Text to give back. 要返回的文字。")
+    message: str = Field(
+        max_length=10_000, json_schema_extra=bilingual("文字", "Text", "要返回的文字。", "Text to give back.")
+    )
 
 
 def echo(parameters: EchoParameters) -> dict[str, Any]:

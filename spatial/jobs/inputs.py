@@ -56,7 +56,7 @@ def window_of(grid: GeoBox, bbox: tuple[float, float, float, float] | None) -> t
     Raises
     ------
     InvalidParameter
-        If the box lies outside the grid; the message says where the grid is.
+        If the box lies outside the grid (the message says where the grid is) or is smaller than a cell.
 
     Examples
     --------
@@ -86,6 +86,15 @@ def window_of(grid: GeoBox, bbox: tuple[float, float, float, float] | None) -> t
             parameter="bbox",
             value=list(bbox),
             allowed=box,
+        )
+    # An analysis of one cell by a box that does not even hold it would be taken for that of the place.
+    if (east - west) / a.a < 1 - 1e-6 or (south - north) / a.e < 1 - 1e-6:
+        raise InvalidParameter(
+            f"bbox {list(bbox)} 小于一个像元（{a.a:.6g}° × {-a.e:.6g}°），请放大范围",
+            f"bbox {list(bbox)} is smaller than a cell ({a.a:.6g}° × {-a.e:.6g}°); choose a larger one",
+            parameter="bbox",
+            value=list(bbox),
+            cell=[a.a, -a.e],
         )
     return row0, col0, row1 - row0, col1 - col0
 

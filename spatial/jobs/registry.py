@@ -162,9 +162,18 @@ def _check_bbox(bbox: tuple[float, float, float, float]) -> None:
     west, south, east, north = bbox
     if -180 <= west < east <= 180 and -90 <= south < north <= 90:
         return
+    if not (-180 <= west <= 180 and -180 <= east <= 180 and -90 <= south <= 90 and -90 <= north <= 90):
+        zh, en = (
+            "超出经度 ±180 或纬度 ±90（单位为度，经度在前）",
+            "lies beyond longitude ±180 or latitude ±90 (degrees, x first)",
+        )
+    elif west > east or south > north:
+        zh, en = "次序颠倒，西应小于东、南应小于北", "is reversed: west must be less than east, south less than north"
+    else:
+        zh, en = "没有面积，东西或南北两边相同", "has no area: west equals east or south equals north"
     raise InvalidParameter(
-        f"bbox = {list(bbox)} 应为 西,南,东,北（经度 ±180、纬度 ±90，西 < 东，南 < 北）",
-        f"bbox = {list(bbox)} must be west,south,east,north (longitude ±180, latitude ±90, west < east, south < north)",
+        f"bbox = {list(bbox)} {zh}；应为 西,南,东,北",
+        f"bbox = {list(bbox)} {en}; give west,south,east,north",
         parameter="bbox",
         value=list(bbox),
     )

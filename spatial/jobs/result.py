@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from spatial.jobs.inputs import OpenedInputs
     from spatial.jobs.outputs import WrittenRaster
 
-__all__ = ["RunResult", "provenance", "result_layer", "result_layer_id", "software_version"]
+__all__ = ["GEOTIFF", "RunResult", "provenance", "result_layer", "result_layer_id", "software_version"]
 
+GEOTIFF = "image/tiff; application=geotiff"
+"""Media type of a result raster."""
 _GRADES = ("公开", "内部", "敏感")
 
 
@@ -85,7 +87,7 @@ class RunResult:
         """JSON-able form, without the paths of this machine."""
         return {
             "analysis": self.analysis,
-            "rasters": {name: path.name for name, path in self.rasters.items()},
+            "rasters": {name: {"type": GEOTIFF} for name in self.rasters},
             "layers": dict(self.layers),
             "tables": dict(self.tables),
             "factors": list(self.factors),

@@ -25,6 +25,7 @@ from spatial.errors import ServiceUnavailable
 from spatial.jobs import queue
 from spatial.jobs.execution import execute_claim, warm_up
 from spatial.jobs.queue import Claim
+from spatial.jobs.retention import prune_results
 from spatial.settings import Settings
 from spatial.store.state import State
 
@@ -33,6 +34,7 @@ __all__ = ["WorkerProgram"]
 log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 0.2
+_PRUNE_EVERY_S = 600.0
 _GRACE_S = 10.0
 """Time that a dismissed run has to stop by itself before its Dask worker process is restarted."""
 
@@ -64,7 +66,7 @@ class WorkerProgram:
         self._connect()
         queue.worker_beat(self._state, self.id)
         self._ready()
-        beaten, capacity = 0.0, 0
+        beaten, capacity, pruned = 0.0, 0, float("-inf")
         try:
             while not stop.is_set():
                 try:
@@ -77,6 +79,9 @@ class WorkerProgram:
                             self._state, lost_after_s=self.settings.job_lost_after_s
                         ).items():
                             log.warning("job %s was lost by its worker: %s", job_id, status)
+                    if time.monotonic() - pruned >= _PRUNE_EVERY_S:
+                        pruned = time.monotonic()
+                        self._prune()
                     self._collect()
                     self._fill(capacity)
                 except ServiceUnavailable as error:
@@ -202,6 +207,10 @@ class WorkerProgram:
             old = time.time() - folder.stat().st_mtime > 3600  # a library run may be working in a younger one
             if old and folder.name.rpartition("-")[0] not in alive:
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def _prune(self) -> None:
+        """Remove old unpublished results."""
+        prune_results(self._state, self.settings.var_dir / "results", keep_hours=self.settings.results_keep_hours)
 
     def _leave(self) -> None:
         for _, future in self._running.values():

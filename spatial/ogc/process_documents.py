@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import orjson
 
 from spatial.errors import InvalidParameter, UserError
+from spatial.jobs.contract import parameter_texts
 from spatial.jobs.processes import ProcessInfo
+from spatial.jobs.result import GEOTIFF
 from spatial.ogc.exchange import JSON, REL, Call, link
 
 if TYPE_CHECKING:
+    from spatial.catalog import Text
     from spatial.store.state import Job
 
 __all__ = [
@@ -28,8 +31,9 @@ __all__ = [
     "summary",
 ]
 
-GEOTIFF = "image/tiff; application=geotiff"
 _MODES = ("value", "reference")
+_TEXTS = {"title", "title_zh", "title_en", "description_zh", "description_en", "$defs"}
+"""Members of a parameter's schema that stand beside the schema, in the language of the request."""
 
 
 def _flat(schema: Any, definitions: Mapping[str, Any]) -> Any:
@@ -40,7 +44,7 @@ def _flat(schema: Any, definitions: Mapping[str, Any]) -> Any:
         return schema
     if "$ref" in schema:
         return _flat(definitions[str(schema["$ref"]).rpartition("/")[2]], definitions)
-    found = {k: _flat(v, definitions) for k, v in schema.items() if k not in {"title", "$defs"}}
+    found = {k: _flat(v, definitions) for k, v in schema.items() if k not in _TEXTS}
     if "prefixItems" in found:
         kinds = found.pop("prefixItems")
         found["items"] = kinds[0]
@@ -59,19 +63,30 @@ def _flat(schema: Any, definitions: Mapping[str, Any]) -> Any:
     return found
 
 
-def input_schemas(info: ProcessInfo) -> dict[str, dict[str, Any]]:
-    """Inputs of a process from its parameter model: name → title, description, schema, how often."""
+def _both(text: Text) -> Any:
+    return text.zh if text.zh == text.en else f"{text.zh} / {text.en}"
+
+
+def input_schemas(info: ProcessInfo, say: Callable[[Text], Any] = _both) -> dict[str, dict[str, Any]]:
+    """Inputs of a process from its parameter model: name → title, description, schema, how often.
+
+    Parameters
+    ----------
+    say : callable
+        Writes a bilingual text; default both languages in one.
+    """
     whole = info.parameters.model_json_schema()
     required = set(whole.get("required", ()))
     inputs = {}
     for name, raw in whole["properties"].items():
         schema = _flat(raw, whole.get("$defs", {}))
-        description = schema.pop("description", name)
+        schema.pop("description", None)
+        title, description = parameter_texts(name, info.parameters.model_fields[name])
         if name == "bbox":
             schema = {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4}
         inputs[name] = {
-            "title": name.replace("_", " "),
-            "description": description,
+            "title": say(title),
+            "description": say(description),
             "schema": schema,
             "minOccurs": 1 if name in required else 0,
             "maxOccurs": 1,
@@ -125,7 +140,7 @@ def describe(info: ProcessInfo, call: Call) -> dict[str, Any]:
     """Description of one process."""
     document = summary(info, call)
     document["links"] = [*call.self_links(), *document["links"][1:]]
-    return document | {"inputs": input_schemas(info), "outputs": output_schemas(info, call)}
+    return document | {"inputs": input_schemas(info, call.text), "outputs": output_schemas(info, call)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,5 +304,6 @@ def result_document(job: Job, call: Call, outputs: Mapping[str, str]) -> dict[st
             }
             for name in result["rasters"]
         }
-        document["result"] = result
+        places = {name: {"href": place["href"], "type": GEOTIFF} for name, place in document.items()}
+        document["result"] = dict(result) | {"rasters": places}
     return {name: value for name, value in document.items() if not outputs or name in outputs}

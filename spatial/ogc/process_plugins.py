@@ -20,6 +20,7 @@ from pygeoapi.process.base import (
 from pygeoapi.process.manager.base import BaseManager
 from pygeoapi.util import JobStatus, RequestedProcessExecutionMode, RequestedResponse
 
+from spatial.catalog import Text
 from spatial.errors import JobNotFound, SpatialError
 from spatial.jobs import echo, queue
 from spatial.jobs.execution import execute_job, withdraw_results
@@ -51,7 +52,7 @@ def _metadata(process_id: str) -> dict[str, Any]:
         "jobControlOptions": ["sync-execute", "async-execute"],
         "keywords": list(info.keywords),
         "links": [],
-        "inputs": {name: {"keywords": [], **spec} for name, spec in input_schemas(info).items()},
+        "inputs": {name: {"keywords": [], **spec} for name, spec in input_schemas(info, Text.model_dump).items()},
         "outputs": outputs,
     }
 

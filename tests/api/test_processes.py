@@ -129,6 +129,21 @@ def test_process_list_and_description(client):
     assert client.get("/ogc/processes/echo").json()["title"] == "回显"
 
 
+def test_parameters_are_described_in_the_language_asked_for(client):
+    zh, en = (client.get(f"/ogc/processes/urban-suitability?lang={lang}").json()["inputs"] for lang in ("zh", "en"))
+    assert (zh["runoff_coefficient"]["title"], en["runoff_coefficient"]["title"]) == ("产水系数", "Runoff coefficient")
+    assert (zh["bbox"]["title"], en["bbox"]["title"]) == ("范围", "Extent")
+    for name, described in en.items():
+        assert described["title"].isascii(), name
+        assert not any("\u3000" <= c <= "\u9fff" for c in described["description"]), name
+        assert any("\u4e00" <= c <= "\u9fff" for c in zh[name]["title"]), name
+        assert any("\u4e00" <= c <= "\u9fff" for c in zh[name]["description"]), name
+        assert described["schema"] == zh[name]["schema"]
+        assert not {"title_zh", "title_en", "description_zh", "description_en", "description"} & set(
+            described["schema"]
+        )
+
+
 @pytest.mark.parametrize(
     ("path", "content", "headers", "status", "says"),
     [
@@ -210,6 +225,9 @@ def test_synchronous_and_asynchronous_results_agree_and_only_the_latter_is_publi
     rels = {link["rel"].rpartition("/")[2] for link in status["links"]}
     assert {"self", "results", "collection", "tilesets-map"} <= rels
     results = client.get(f"{answer.headers['location']}/results").json()
+    for found in (document, results):  # an address, not the name of a file here
+        place = found["result"]["rasters"]["class"]
+        assert place == {"href": found["class"]["href"], "type": "image/tiff; application=geotiff"}
     layer_id = results["result"]["layers"]["class"]
     assert layer_id == f"sample-lowland-{status['jobID'][:8]}"
     asynchronous = client.get(results["class"]["href"])
@@ -264,6 +282,23 @@ def test_a_failed_job_gives_its_problem(client, worker):
     assert results.status_code == 500
     assert "RuntimeError" in results.json()["detail_zh"]
     assert "a bug" not in results.text  # what a bug says stays in the log
+
+
+@pytest.mark.parametrize(
+    ("bbox", "zh", "en"),
+    [
+        ([0, 0, 1, 1], "不相交", "outside the base raster"),
+        ([110.1, 31.7, 110.1, 31.7], "没有面积", "no area"),
+        ([110.3, 31.7, 110.1, 31.85], "次序颠倒", "reversed"),
+        ([110.1, 31.7, 110.101, 31.701], "小于一个像元", "smaller than a cell"),
+    ],
+)
+def test_a_box_that_holds_nothing_is_refused(client, worker, bbox, zh, en):
+    answer = client.post(LOWLAND, json={"inputs": {"bbox": bbox}})
+    problem = answer.json()
+    assert (answer.status_code, problem["title"], problem["parameter"]) == (400, "InvalidParameter", "bbox")
+    assert zh in problem["detail_zh"]
+    assert en in problem["detail_en"]
 
 
 def test_dismissing_a_running_job_stops_it_and_leaves_nothing(client, store, worker):

@@ -5,6 +5,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+from owslib.util import ServiceException
 from owslib.wmts import WebMapTileService
 from PIL import Image
 from starlette.applications import Starlette
@@ -128,6 +129,8 @@ def test_owslib_fetches_a_tile_over_a_socket(client, document, free_port):
             layer="rain", tilematrixset="CGCS2000Quad", tilematrix="8", row=84, column=419, format="image/png"
         )
         assert Image.open(io.BytesIO(tile.read())).getpixel((128, 128)) in {(51, 51, 51), (51, 51, 51, 255)}
+        with pytest.raises(ServiceException, match="TileOutOfRange"):
+            service.gettile(layer="rain", tilematrixset="c", tilematrix="9", row=999, column=1, format="image/png")
     finally:
         server.should_exit = True
         thread.join(10)
@@ -187,24 +190,68 @@ def test_empty_tiles_are_pictures_for_wmts(client):
     assert Image.open(io.BytesIO(jpeg.content)).getextrema() == ((255, 255),) * 3
 
 
+TILE = "request=GetTile&layer=rain&tilematrixset=c&tilematrix=9&tilerow=1&tilecol=1"
+
+
 @pytest.mark.parametrize(
-    ("query", "status", "words"),
+    ("query", "status", "code", "locator", "words"),
     [
-        ("service=WMS&request=GetCapabilities", 400, "WMTS"),
-        ("service=WMTS", 400, "GetCapabilities"),
-        ("service=WMTS&request=GetFeatureInfo", 400, "GetTile"),
-        ("service=WMTS&request=GetTile&layer=rain", 400, "tilematrixset, tilematrix, tilerow, tilecol"),
+        ("service=WMS&request=GetCapabilities", 400, "InvalidParameterValue", "Service", "WMTS"),
+        ("service=WMTS", 400, "MissingParameterValue", "Request", "GetCapabilities"),
+        ("service=WMTS&request=GetFeatureInfo", 501, "OperationNotSupported", "GetFeatureInfo", "GetTile"),
+        ("request=GetCapabilities&acceptversions=2.0.0", 400, "VersionNegotiationFailed", "AcceptVersions", "1.0.0"),
+        (f"{TILE}&version=1.3.0", 400, "InvalidParameterValue", "Version", "1.0.0"),
         (
-            "request=GetTile&layer=rain&tilematrixset=c&tilematrix=9&tilerow=1&tilecol=1&format=image/gif",
+            "service=WMTS&request=GetTile&layer=rain",
             400,
-            "image/png",
+            "MissingParameterValue",
+            "TileMatrixSet",
+            "tilematrixset, tilematrix, tilerow, tilecol",
         ),
-        ("request=GetTile&layer=x&tilematrixset=c&tilematrix=9&tilerow=1&tilecol=1", 404, "no layer"),
-        ("request=GetTile&layer=rain&tilematrixset=d&tilematrix=9&tilerow=1&tilecol=1", 404, "CGCS2000Quad"),
-        ("request=GetTile&layer=rain&tilematrixset=c&tilematrix=9&tilerow=256&tilecol=1", 404, "out of range"),
+        (TILE.replace("&tilerow=1", ""), 400, "MissingParameterValue", "TileRow", "tilerow"),
+        (f"{TILE}&format=image/gif", 400, "InvalidParameterValue", "Format", "image/png"),
+        (f"{TILE}&band=feb", 400, "InvalidParameterValue", "band", "jan"),
+        (TILE.replace("rain", "x"), 400, "InvalidParameterValue", "Layer", "no layer"),
+        (TILE.replace("rain", "%3Cx%3E%00%F0%9F%98%80"), 400, "InvalidParameterValue", "Layer", "<x>"),
+        (TILE.replace("set=c", "set=d"), 400, "InvalidParameterValue", "TileMatrixSet", "CGCS2000Quad"),
+        (TILE.replace("matrix=9", "matrix=99"), 400, "InvalidParameterValue", "TileMatrix", "out of range"),
+        (TILE.replace("matrix=9", "matrix=0"), 400, "InvalidParameterValue", "TileMatrix", "start at 1"),
+        (TILE.replace("row=1", "row=a"), 400, "InvalidParameterValue", "TileRow", "integers"),
+        (TILE.replace("row=1", "row=256"), 400, "TileOutOfRange", "TileRow", "out of range"),
+        (TILE.replace("col=1", "col=512"), 400, "TileOutOfRange", "TileCol", "out of range"),
     ],
 )
-def test_refusals(client, query, status, words):
+def test_refusals_of_key_value_requests_are_exception_reports(client, query, status, code, locator, words):
     response = client.get(f"/tiles/wmts?{query}")
     assert response.status_code == status
-    assert words in response.json()["detail_en"]
+    assert response.headers["content-type"].startswith("application/xml")
+    root = ET.fromstring(response.content)
+    assert root.tag == f"{{{NS['o']}}}ExceptionReport"
+    assert root.get("version") == "1.0.0"
+    (exception,) = root.findall("o:Exception", NS)
+    assert (exception.get("exceptionCode"), exception.get("locator")) == (code, locator)
+    text = exception.findtext("o:ExceptionText", namespaces=NS)
+    assert words in text
+    assert any("\u4e00" <= c <= "\u9fff" for c in text)
+
+
+def test_an_absent_store_is_no_fault_of_the_request():
+    from spatial.errors import StoreUnavailable
+    from tiles.wmts import exception_report
+
+    body, status = exception_report(StoreUnavailable("数据库断开", "the database is away"))
+    assert status == 503
+    assert b'exceptionCode="NoApplicableCode"' in body
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/tiles/wmts/1.0.0/x/default/c/9/1/1.png", 404),
+        ("/tiles/wmts/1.0.0/rain/default/c/9/256/1.png", 404),
+        ("/tiles/rain/c/9/1/256.png", 404),
+    ],
+)
+def test_other_addresses_keep_their_problem_documents(client, path, status):
+    response = client.get(path)
+    assert response.status_code == response.json()["status"] == status

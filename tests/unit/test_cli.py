@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -128,6 +129,47 @@ def test_lists(env):
     assert "sample-lowland" in {a["id"] for a in analyses}
     assert "--threshold-m" in onemap(env, "run", "sample-lowland", "--help").stdout
     assert json.loads(onemap(env, "jobs", "list", "--json").stdout) == []
+
+
+def test_help_of_an_analysis_is_in_the_language_of_the_user(env):
+    chinese = onemap(env, "run", "urban-suitability", "--help").stdout
+    english = onemap(env, "run", "urban-suitability", "--help", LANG="en_US.UTF-8", LC_ALL="en_US.UTF-8").stdout
+    assert "产水系数" in chinese
+    assert "Runoff coefficient" not in chinese
+    assert "Runoff coefficient" in english
+    assert "产水系数" not in english
+
+
+def test_check_and_doctor_name_every_broken_layer_file(env, tmp_path):
+    from spatial.settings import PROJECT_ROOT
+
+    folder = tmp_path / "layers"
+    folder.mkdir()
+    for name in ("themes.yml", "schema.json", "seats.yml", "lakes.yml", "roads.yml", "counties.yml"):
+        shutil.copy(PROJECT_ROOT / "layers" / name, folder)
+    here = {"ONEMAP_LAYERS_DIR": str(folder), "ONEMAP_VAR_DIR": str(tmp_path / "var")}
+    good = onemap(env, "layers", "check", "--json", **here)
+    assert good.returncode == 0, good.stderr
+    assert {row["state"] for row in json.loads(good.stdout)} == {"ok"}
+
+    (folder / "seats.yml").write_text("id: [", "utf-8")
+    text = (folder / "counties.yml").read_text("utf-8")
+    (folder / "counties.yml").write_text(text.replace("label: {field: name", "label: {field: nam"), "utf-8")
+    bad = onemap(env, "layers", "check", "--json", **here)
+    assert bad.returncode == 3
+    states = {row["id"]: row["state"] for row in json.loads(bad.stdout)}
+    assert states == {"seats": "definition", "counties": "definition", "lakes": "ok", "roads": "ok"}
+    assert json.loads(bad.stderr)["title"] == "LayerDefinitionInvalid"
+    assert onemap(env, "layers", "check", "lakes", **here).returncode == 0
+    one = onemap(env, "layers", "check", "counties", **here)
+    assert one.returncode == 3
+    assert "nam" in one.stderr
+    doctor = onemap(env, "doctor", "--json", **here)
+    row = next(row for row in json.loads(doctor.stdout) if row["check"] == "layers")
+    assert row["state"] == "failed"
+    assert "seats.yml" in row["detail"]
+    assert "counties" in row["detail"]
+    assert doctor.returncode == 1
 
 
 def test_doctor(env):

@@ -102,12 +102,28 @@ def test_an_input_off_the_grid_is_refused(store, tmp_path):
         (None, (0, 0, 4, 8)),
         ((110.0, 30.0, 112.0, 31.0), (0, 0, 4, 8)),
         ((110.25, 30.25, 110.75, 30.5), (2, 1, 1, 2)),  # edges on cell borders take no further cell
-        ((110.3, 30.3, 110.3000001, 30.3000001), (2, 1, 1, 1)),
+        ((110.3, 30.3, 110.55, 30.55), (1, 1, 2, 2)),  # as large as a cell: every cell that it touches
         ((100.0, 30.9, 110.1, 40.0), (0, 0, 1, 1)),
     ],
 )
 def test_window_of_a_box(bbox, window):
     assert window_of(GeoBox.from_bbox((110, 30, 112, 31), crs="EPSG:4490", resolution=0.25), bbox) == window
+
+
+@pytest.mark.parametrize(
+    ("bbox", "zh", "en"),
+    [
+        ((110.3, 30.3, 110.3000001, 30.3000001), "小于一个像元", "smaller than a cell"),
+        ((110.3, 30.3, 110.9, 30.4), "小于一个像元", "smaller than a cell"),
+        ((100.0, 30.0, 109.0, 31.0), "不相交", "outside the base raster"),
+    ],
+)
+def test_a_box_without_a_cell_is_refused(bbox, zh, en):
+    with pytest.raises(InvalidParameter) as caught:
+        window_of(GeoBox.from_bbox((110, 30, 112, 31), crs="EPSG:4490", resolution=0.25), bbox)
+    assert zh in caught.value.zh
+    assert en in caught.value.en
+    assert caught.value.details["parameter"] == "bbox"
 
 
 @pytest.mark.parametrize(
@@ -188,3 +204,23 @@ def test_parameters_are_the_same_from_python_text_and_json(threshold, strict):
         sample.LowlandParameters, {"threshold_m": repr(threshold), "strict": str(strict).lower()}, process="x"
     )
     assert python == text
+
+
+def test_parameters_have_texts_in_both_languages():
+    from pydantic import Field
+
+    from analyses.suitability import UrbanSuitabilityParameters
+    from spatial.jobs.contract import parameter_texts
+
+    for name, field in UrbanSuitabilityParameters.model_fields.items():
+        for text in parameter_texts(name, field):
+            assert any("\u4e00" <= c <= "\u9fff" for c in text.zh), name
+            assert not any("\u3000" <= c <= "\u9fff" for c in text.en), name
+    title, about = parameter_texts("depth_m", Field(1.0, description="深度。 Depth."))
+    assert (title.zh, about.en) == ("depth m", "深度。 Depth.")
+
+
+def test_a_result_document_names_no_file(store):
+    document = run_analysis(store, "sample-lowland", {"threshold_m": 150}).document()
+    assert document["rasters"] == {"class": {"type": "image/tiff; application=geotiff"}}
+    assert ".tif" not in str(document)

@@ -279,3 +279,12 @@ def test_nothing_comes_from_the_reference_only_files() -> None:
     assert not [name for name in REFERENCE_ONLY if name in text]
     scripts = "".join(path.read_text("utf-8") for path in (DATA / "scripts").glob("*.py"))
     assert "reference_only" not in scripts
+
+
+def test_prefectures_have_english_names() -> None:
+    frame = _layer("base/prefectures").set_index("code")
+    assert frame.name_en.is_unique
+    assert frame.name_en.str.fullmatch("[A-Z][a-z]+").all()
+    expected = {420100: "Wuhan", 420600: "Xiangyang", 422800: "Enshi", 429021: "Shennongjia"}
+    assert frame.name_en.loc[list(expected)].to_dict() == expected
+    assert frame["name"].loc[420600] == "襄阳市"

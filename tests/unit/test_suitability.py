@@ -422,9 +422,17 @@ def test_a_reader_off_the_grid_is_named(tmp_path: Path, monkeypatch: pytest.Monk
         ({"offroad_speed_kmh": float("nan")}, InvalidParameter),
         ({"location_row": "village"}, InvalidParameter),
         ({"bbox": [112, 31, 111, 30]}, InvalidParameter),
+        ({"bbox": [111, 30, 111, 30]}, InvalidParameter),
         ({"off_road_speed": 5}, UnknownParameter),
     ],
 )
 def test_bad_parameters(values: dict[str, Any], error: type[Exception]) -> None:
     with pytest.raises(error):
         check_parameters(UrbanSuitabilityParameters, values, process="urban-suitability")
+
+
+def test_a_box_without_data_is_the_callers_error(tmp_path: Path) -> None:
+    case = Case(np.full((6, 6), np.nan, dtype=np.float32), monthly((6, 6)))
+    with pytest.raises(InvalidParameter, match="dem") as caught:
+        case.run(tmp_path, bbox=(111.0, 30.95, 111.05, 31.0))
+    assert caught.value.details["parameter"] == "bbox"

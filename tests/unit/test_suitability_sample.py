@@ -6,6 +6,9 @@ Shares are of land: whole lakes are 不适宜 by rule and would hide the mountai
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +19,7 @@ import rasterio
 
 from analyses.suitability import UrbanSuitability
 from spatial.catalog import load_catalog
+from spatial.errors import InvalidParameter
 from spatial.intake import publish_layer
 from spatial.jobs.result import RunResult
 from spatial.jobs.run import run_analysis
@@ -101,3 +105,46 @@ def test_a_window_equals_the_province(store: DataStore, result: RunResult, tmp_p
             row, col = whole.index(window.bounds.left + 1e-6, window.bounds.top - 1e-6)
             place = rasterio.windows.Window(col, row, window.width, window.height)
             assert np.array_equal(whole.read(window=place), window.read(), equal_nan=True)
+
+
+BOXES = {
+    "outside the elevation model": ((100.0, 20.0, 101.0, 21.0), "不相交", "outside the base raster"),
+    "outside the province": ((108.4, 33.0, 108.6, 33.2), "没有县级单元", "no county unit"),
+    "no area": ((112.0, 30.0, 112.0, 30.0), "没有面积", "no area"),
+    "reversed": ((113.0, 30.0, 112.0, 31.0), "次序颠倒", "reversed"),
+    "metres": ((500000.0, 3300000.0, 510000.0, 3310000.0), "±180", "±180"),
+    "smaller than a cell": ((112.0, 30.0, 112.001, 30.001), "小于一个像元", "smaller than a cell"),
+}
+
+
+@pytest.mark.parametrize("name", BOXES)
+def test_a_wrong_box_is_said_in_both_languages(store: DataStore, tmp_path: Path, name: str) -> None:
+    box, zh, en = BOXES[name]
+    with pytest.raises(InvalidParameter) as caught:
+        run_analysis(store, "urban-suitability", {"bbox": box}, out=tmp_path / "x.tif")
+    assert zh in caught.value.zh
+    assert en in caught.value.en
+    assert caught.value.details["parameter"] == "bbox"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["outside the province", "reversed", "smaller than a cell"])
+def test_a_wrong_box_on_the_command_line(store: DataStore, tmp_path: Path, name: str) -> None:
+    box, zh, _ = BOXES[name]
+    done = subprocess.run(
+        [sys.executable, "-m", "spatial.cli", "run", "urban-suitability", "--bbox", ",".join(map(str, box))],
+        env=os.environ
+        | {
+            "ONEMAP_VAR_DIR": str(store.settings.var_dir),
+            "ONEMAP_STORE": "duckdb",
+            "LANG": "zh_CN.UTF-8",
+            "LC_ALL": "",
+        },
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert zh in done.stderr
+    assert done.stdout == ""

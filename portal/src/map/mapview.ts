@@ -87,6 +87,10 @@ export class MapView {
     });
     this.app.on("layers", () => this.sync());
     this.app.on(["base", "catalogue"], () => this.syncBase());
+    // Names on the map are in the language of the page.
+    this.app.on("lang", () => {
+      for (const { layer, places } of [...this.drawn.values(), ...this.baseLayers]) if (places) layer.changed();
+    });
     this.app.on("tileSet", () => this.changeTileSet());
     this.app.on("swipe", () => map.render());
   }

@@ -6,6 +6,7 @@ import Stroke from "ol/style/Stroke";
 import Style, { type StyleFunction } from "ol/style/Style";
 import Text from "ol/style/Text";
 import type { Symbol, VectorStyle } from "../api/types";
+import { lang } from "../i18n";
 import type { LabelPlaces } from "./labels";
 
 export const FONT = '"Microsoft YaHei", "PingFang SC", "Noto Sans CJK SC", "Source Han Sans SC", sans-serif';
@@ -62,12 +63,18 @@ export function styleFunction(
     let base = cache.get(symbol);
     if (!base) cache.set(symbol, (base = drawn(symbol)));
     if (!label || !places || zoomOf(resolution) < (label.min_zoom ?? 0)) return base;
-    const text = feature.get(label.field) as unknown;
+    const text = labelText(label.field, (name) => feature.get(name) as unknown);
     if (text === null || text === undefined || text === "") return base;
     const point = feature.getGeometry()?.getType().endsWith("Point") ?? false;
     if (!point && !places.holds(feature, resolution)) return base;
     return [base, labelStyle(String(text), point ? -(symbol.radius ?? 5) - 8 : 0)];
   };
+}
+
+/** What a label says: in English the English name beside the Chinese one, where the data have it. */
+export function labelText(field: string, get: (name: string) => unknown): unknown {
+  const english = lang() === "en" && (field === "name" || field === "name_zh") ? get("name_en") : null;
+  return english || get(field);
 }
 
 const labels = new Map<string, Style>();
