@@ -336,7 +336,6 @@ def _responses() -> dict[str, Any]:
             "description": "结果 / a result",
             "content": {
                 "application/json": {"schema": {}},
-                "text/plain": {"schema": {"type": "string"}},
                 "image/tiff": {"schema": {"type": "string", "format": "binary"}},
             },
         },

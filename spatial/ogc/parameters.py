@@ -219,7 +219,13 @@ def _bbox(text: str, crs: ServedCRS) -> Any:
             parameter="bbox",
             value=text[:200],
         )
-    return bbox_polygon([float(p) for p in parts], crs)
+    values = [float(p) for p in parts]
+    if crs.projected:
+        # Half the last served digit: a box made from served, rounded coordinates must hold the point it was made from.
+        half, ends = 0.5 * 10.0**-crs.digits, len(values) // 2
+        if all(values[i] <= values[i + ends] for i in range(ends)):
+            values = [v - half if i < ends else v + half for i, v in enumerate(values)]
+    return bbox_polygon(values, crs)
 
 
 def _instants(text: str, whole: str) -> tuple[datetime, datetime]:

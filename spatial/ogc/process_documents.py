@@ -272,6 +272,8 @@ def status_info(job: Job, call: Call) -> dict[str, Any]:
             links.append(link(call.address(f"/collections/{layer}"), "collection", JSON, title))
             tiles = f"{call.base}/tiles/{layer}/tilejson.json"
             links.append(link(tiles, f"{REL}/tilesets-map", JSON, call.say(f"{layer} 的瓦片", f"Tiles of {layer}")))
+    elif job.status in {"accepted", "running"}:
+        links.append(link(call.address(path), "monitor", JSON, call.say("跟踪任务", "Follow the job")))
     elif job.status == "failed":
         links.append(link(call.address(f"{path}/results"), f"{REL}/exceptions", JSON, call.say("错误", "Error")))
     document = {

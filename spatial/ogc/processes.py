@@ -301,8 +301,8 @@ class _Handlers:
         if is_raster:
             path = await self._ask(self._raster_path, job, name)
             return FileResponse(path, media_type=GEOTIFF, filename=f"{job.process}-{job.id[:8]}-{name}.tif")
-        if isinstance(value, str):
-            return Response(value, 200, _NO_STORE, "text/plain; charset=utf-8")
+        # The media type is what the output definition says: without contentMediaType a JSON value, a text as well
+        # (OGC 18-062r2, /req/core/job-creation-sync-raw-value-one, B).
         return Response(orjson.dumps(value), 200, _NO_STORE, JSON)
 
     def _raster_path(self, job: Job, name: str) -> Path:

@@ -83,6 +83,24 @@ def test_bbox_in_every_crs(client, crs, fid, expected, tolerance):
     assert answer.status_code == 400 or answer.json()["features"] == []
 
 
+@pytest.mark.parametrize("code", [3857, 4525, 4526, 4546, 4547])
+def test_a_bbox_made_from_served_coordinates_holds_its_corners(client, code):
+    """Served metres are rounded to 0.1 mm; the box from a point to itself must not miss the point by the rounding."""
+    every = client.get("/ogc/collections/gauges/items", params={"crs": epsg(code)}).json()["features"]
+    assert every
+    for feature in every:
+        x, y = feature["geometry"]["coordinates"]
+        found = client.get(
+            "/ogc/collections/gauges/items", params={"bbox": f"{x},{y},{x},{y}", "bbox-crs": epsg(code)}
+        ).json()
+        assert [f["id"] for f in found["features"]] == [feature["id"]]
+        a_millimetre_off = f"{x + 0.001},{y},{x + 0.001},{y}"
+        missed = client.get(
+            "/ogc/collections/gauges/items", params={"bbox": a_millimetre_off, "bbox-crs": epsg(code)}
+        ).json()
+        assert missed["features"] == []
+
+
 @pytest.mark.parametrize(("crs", "fid", "expected", "tolerance"), CASES)
 def test_filter_geometries_in_every_crs(client, crs, fid, expected, tolerance):
     half = 0.01 if abs(expected[0]) < 200 else 1000.0
