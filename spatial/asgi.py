@@ -48,7 +48,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
     """
     import tiles
     from spatial import api, ogc
-    from spatial.ogc import processes
+    from spatial.ogc.processes import routes as process_routes
     from spatial.store.datastore import DataStore
 
     chosen = settings or environment_settings()
@@ -61,7 +61,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
 
     routes: list[BaseRoute] = [
         *tiles.routes(store),
-        *processes.routes(store),
+        *process_routes(store),
         *ogc.routes(store),
         *api.routes(store),
         *_operations(store),
