@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from spatial.errors import TileOutOfRange
 from spatial.grid import TILE_MATRIX_SETS, check_tile, tile_bounds, tile_matrix_set
+from spatial.units import SEMI_MAJOR_M
 
 __all__ = ["TIANDITU", "Address", "crs_uri", "geographic_bounds", "limits", "parse_address", "touches"]
 
@@ -19,7 +20,6 @@ TIANDITU: dict[str, tuple[str, int]] = {"w": ("WebMercatorQuad", 0), "c": ("CGCS
 """Name in 天地图's numbering → tile matrix set and what its matrix id is ahead of the level."""
 
 _NUMBER = re.compile(r"^\d{1,10}$", re.ASCII)
-_SPHERE = 6378137.0
 
 Extent = tuple[float, float, float, float]
 
@@ -68,7 +68,7 @@ def parse_address(tms: str, z: str, x: str, y: str) -> Address:
 
 
 def _degrees(x: float, y: float) -> tuple[float, float]:
-    return math.degrees(x / _SPHERE), math.degrees(math.atan(math.sinh(y / _SPHERE)))
+    return math.degrees(x / SEMI_MAJOR_M), math.degrees(math.atan(math.sinh(y / SEMI_MAJOR_M)))
 
 
 def geographic_bounds(address: Address) -> Extent:
@@ -111,7 +111,7 @@ def limits(tms: str, z: int, extent: Extent) -> tuple[int, int, int, int]:
         limit = 85.0511287798
         lows = (math.radians(max(west, -180)), math.asinh(math.tan(math.radians(max(south, -limit)))))
         highs = (math.radians(min(east, 180)), math.asinh(math.tan(math.radians(min(north, limit)))))
-        west, south, east, north = (v * _SPHERE for v in (*lows, *highs))
+        west, south, east, north = (v * SEMI_MAJOR_M for v in (*lows, *highs))
 
     def clamp(value: float, count: int) -> int:
         return max(0, min(count - 1, math.floor(value)))

@@ -22,6 +22,7 @@ import numpy as np
 from spatial.errors import StoreUnavailable
 from spatial.grid import TILE_MATRIX_SETS, tile_bounds
 from spatial.store.raster import SAFE_GDAL, PublishedRaster
+from spatial.units import SEMI_MAJOR_M
 from tiles.matrix import Address
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["TilePixels", "TilePool", "pixel_centres", "read_pixels", "resample"]
 
 Method = Literal["nearest", "bilinear", "cubic"]
-_SPHERE = 6378137.0
 _OPEN_FILES = 24
 _MARGIN = 5
 """Source cells read around a tile: two for the cubic kernel, two for filled gaps, one for rounding."""
@@ -74,7 +74,7 @@ def pixel_centres(address: Address, size: int, border: int = 0) -> tuple[NDArray
     x, y = west + (east - west) * steps, north - (north - south) * steps
     if TILE_MATRIX_SETS[address.tms] != 3857:
         return x, y
-    return np.degrees(x / _SPHERE), np.degrees(np.arctan(np.sinh(y / _SPHERE)))
+    return np.degrees(x / SEMI_MAJOR_M), np.degrees(np.arctan(np.sinh(y / SEMI_MAJOR_M)))
 
 
 def _taps(position: NDArray[np.float64], count: int, method: Method) -> tuple[NDArray[np.intp], NDArray[np.float32]]:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spatial.units import INVERSE_FLATTENING, SEMI_MAJOR_M
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["cell_metres", "shade"]
 
-_A = 6378137.0
-_F = 1 / 298.257222101
-_E2 = _F * (2 - _F)
+_E2 = (2 - 1 / INVERSE_FLATTENING) / INVERSE_FLATTENING
 
 
 def cell_metres(
@@ -38,8 +38,8 @@ def cell_metres(
     """
     phi = np.radians(latitudes)
     w = 1 - _E2 * np.sin(phi) ** 2
-    dx = _A / np.sqrt(w) * np.cos(phi) * math.radians(longitudes[1] - longitudes[0])
-    dy = _A * (1 - _E2) / w**1.5 * -np.gradient(phi)
+    dx = SEMI_MAJOR_M / np.sqrt(w) * np.cos(phi) * math.radians(longitudes[1] - longitudes[0])
+    dy = SEMI_MAJOR_M * (1 - _E2) / w**1.5 * -np.gradient(phi)
     return dx, dy
 
 

@@ -13,20 +13,53 @@ import numpy as np
 
 from spatial.catalog import Attribute, Layer
 from spatial.crs import DEGREE_DIGITS, round_coordinates
-from spatial.errors import CRSMismatch, LayerEmpty, QualityViolation, SourceUnreadable
+from spatial.errors import CRSMismatch, LayerDefinitionInvalid, LayerEmpty, QualityViolation, SourceUnreadable
 
 if TYPE_CHECKING:
     import geopandas
     import pandas as pd
 
-__all__ = ["HUBEI_WINDOW", "read_features"]
+__all__ = ["Window", "read_features", "read_window"]
 
-HUBEI_WINDOW = (107.5, 28.5, 117.0, 34.0)
-"""West, south, east, north of the province with a margin, degrees; a layer outside it has swapped or wrong coordinates."""
+Window = tuple[float, float, float, float]
+"""West, south, east, north, degrees; a layer outside it has swapped or wrong coordinates."""
 
 
-def read_features(layer: Layer, path: Path, container_layer: str | None) -> geopandas.GeoDataFrame:
+def read_window(layers_dir: Path) -> Window:
+    """Window of the data, from ``rules/intake.yml``.
+
+    Raises
+    ------
+    LayerDefinitionInvalid
+        If the rule is missing or not four ascending numbers: without it nothing can be checked, so nothing is published.
+    """
+    import yaml
+
+    try:
+        rule = yaml.safe_load((layers_dir / "rules" / "intake.yml").read_text("utf-8"))["window"]
+        west, south, east, north = (float(rule[side]) for side in ("west", "south", "east", "north"))
+        if not (west < east and south < north):
+            raise ValueError("west < east, south < north")
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        raise LayerDefinitionInvalid(
+            f"rules/intake.yml 缺少可用的 window（{error!r}）；请恢复该文件",
+            f"rules/intake.yml has no usable window ({error!r}); restore the file",
+            file="rules/intake.yml",
+        ) from error
+    return west, south, east, north
+
+
+def read_features(layer: Layer, path: Path, container_layer: str | None, *, window: Window) -> geopandas.GeoDataFrame:
     """Read a file into storage form.
+
+    Parameters
+    ----------
+    layer : Layer
+    path : Path
+    container_layer : str or None
+        Layer inside the container, such as a GeoPackage.
+    window : Window
+        Where the features must lie, unless the layer's quality rules say otherwise.
 
     Raises
     ------
@@ -47,7 +80,7 @@ def read_features(layer: Layer, path: Path, container_layer: str | None) -> geop
             f"图层 {layer.id} 的源没有要素", f"layer {layer.id}: the source has no features", layer=layer.id
         )
     frame = frame.to_crs(4490) if not frame.crs.is_geographic else frame.set_crs(4490, allow_override=True)
-    geometry = _clean_geometry(layer, np.asarray(frame.geometry.array))
+    geometry = _clean_geometry(layer, np.asarray(frame.geometry.array), window)
     columns = {field.name: _column(layer, field, frame) for field in layer.fields}
     import geopandas
 
@@ -90,7 +123,7 @@ def _check_crs(layer: Layer, frame: geopandas.GeoDataFrame) -> None:
         )
 
 
-def _clean_geometry(layer: Layer, geometry: Any) -> Any:
+def _clean_geometry(layer: Layer, geometry: Any, window: Window) -> Any:
     """2D, valid, rounded, one type; `QualityViolation` names the first feature that cannot be kept."""
     import shapely
 
@@ -118,7 +151,7 @@ def _clean_geometry(layer: Layer, geometry: Any) -> Any:
         )
     west, south, east, north = shapely.total_bounds(geometry)
     if layer.quality.within_window and not (
-        HUBEI_WINDOW[0] <= west and HUBEI_WINDOW[1] <= south and east <= HUBEI_WINDOW[2] and north <= HUBEI_WINDOW[3]
+        window[0] <= west and window[1] <= south and east <= window[2] and north <= window[3]
     ):
         raise QualityViolation(
             f"图层 {layer.id} 的范围 {west:.4f},{south:.4f},{east:.4f},{north:.4f} 超出湖北窗口；请检查轴序与带号",

@@ -81,9 +81,10 @@ def _publish(store: DataStore, layer: Layer, path: Path, container_layer: str | 
     if layer.kind == "raster":
         return store.publish_raster(layer, path, sha256=checksum)
     if layer.is_vector:
-        from spatial.intake.features import read_features
+        from spatial.intake.features import read_features, read_window
 
-        return store.publish_vector(layer, read_features(layer, path, container_layer), sha256=checksum)
+        window = read_window(store.settings.layers_dir)
+        return store.publish_vector(layer, read_features(layer, path, container_layer, window=window), sha256=checksum)
     raise LayerDefinitionInvalid(
         f"图层 {layer.id} 的类型 {layer.kind} 尚不能发布",
         f"layer {layer.id}: kind {layer.kind} cannot be published yet",

@@ -247,46 +247,20 @@ def beat(state: State, held: Claim, *, progress: float | None = None, message: s
 
 def finish(state: State, held: Claim, result: Mapping[str, Any]) -> bool:
     """Write the result, if the claim is still valid."""
-    now = utc_now()
-    with state.session() as session:
-        return (
-            _changed(
-                session,
-                update(Job)
-                .where(_mine(held))
-                .values(
-                    status="successful",
-                    result=dict(result),
-                    error=None,
-                    progress=1.0,
-                    message="完成 done",
-                    finished=now,
-                    updated=now,
-                ),
-            )
-            == 1
-        )
+    return _end(state, held, status="successful", result=dict(result), error=None, progress=1.0, message="完成 done")
 
 
 def fail(state: State, held: Claim, problem: Mapping[str, Any]) -> bool:
     """Write the reason of the failure, if the claim is still valid."""
+    message = str(problem.get("detail", ""))[:500]
+    return _end(state, held, status="failed", error=dict(problem), message=message)
+
+
+def _end(state: State, held: Claim, **values: Any) -> bool:
+    """Write the end of a job, if the claim is still valid."""
     now = utc_now()
     with state.session() as session:
-        return (
-            _changed(
-                session,
-                update(Job)
-                .where(_mine(held))
-                .values(
-                    status="failed",
-                    error=dict(problem),
-                    message=str(problem.get("detail", ""))[:500],
-                    finished=now,
-                    updated=now,
-                ),
-            )
-            == 1
-        )
+        return _changed(session, update(Job).where(_mine(held)).values(**values, finished=now, updated=now)) == 1
 
 
 def give_back(state: State, job_id: str, attempt: int, *, zh: str, en: str) -> str | None:

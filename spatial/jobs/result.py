@@ -183,7 +183,7 @@ def result_layer(
 ) -> Layer:
     """Definition of the published result: style of the analysis, provenance, and the synthetic mark of its inputs."""
     layers = [layer for _, layer, _ in opened.used.values()]
-    made = [layer for layer in layers if layer.synthetic is not None]
+    made = [(layer.display_title(), layer.synthetic.seed) for layer in layers if layer.synthetic is not None]
     credits = list(dict.fromkeys((a.zh, a.en) for a in (layer.source.attribution for layer in layers)))
     not_assessed = [f.title for f in opened.missing]
     stamp = str(record["time"])
@@ -214,10 +214,10 @@ def result_layer(
         # A result shows at least as much as its most restricted input.
         grade=max((layer.grade for layer in layers), key=_GRADES.index, default="公开"),
         synthetic=Synthetic(
-            seed=made[0].synthetic.seed,  # type: ignore[union-attr]
+            seed=made[0][1],
             recipe=Text(
-                zh=f"由合成图层计算：{'、'.join(m.display_title().zh for m in made)}",
-                en=f"computed from synthetic layers: {', '.join(m.display_title().en for m in made)}",
+                zh=f"由合成图层计算：{'、'.join(title.zh for title, _ in made)}",
+                en=f"computed from synthetic layers: {', '.join(title.en for title, _ in made)}",
             ),
         )
         if made

@@ -28,13 +28,14 @@ from numpy.typing import NDArray
 from spatial.catalog import Layer
 from spatial.crs import STORAGE, parse_crs, transform_geometries
 from spatial.store.published_frame import PreparedFrame
+from spatial.units import SEMI_MAJOR_M
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["GeneralisedTable", "generalise", "pixel_size"]
 
-WORLD = 2 * np.pi * 6_378_137.0
+WORLD = 2 * np.pi * SEMI_MAJOR_M
 """Width of Web Mercator, m."""
 MIN_FEATURES = 2_000
 MIN_VERTICES = 200_000

@@ -7,10 +7,16 @@ import pytest
 import shapely
 
 from spatial.catalog import Layer
-from spatial.errors import CRSMismatch, LayerEmpty, QualityViolation, SourceUnreadable
-from spatial.intake.features import read_features
+from spatial.errors import CRSMismatch, LayerDefinitionInvalid, LayerEmpty, QualityViolation, SourceUnreadable
+from spatial.intake import features
+from spatial.settings import PROJECT_ROOT
 
+WINDOW = features.read_window(PROJECT_ROOT / "layers")
 SQUARES = [shapely.box(114, 30, 114.1, 30.1), shapely.box(114.1, 30, 114.2, 30.1)]
+
+
+def read_features(layer, path, container_layer):
+    return features.read_features(layer, path, container_layer, window=WINDOW)
 
 
 def layer(**changes):
@@ -129,3 +135,20 @@ def test_empty_and_damaged_sources(tmp_path):
         read_features(layer(), tmp_path / "bad.gpkg", None)
     with pytest.raises(SourceUnreadable):
         read_features(layer(), write(tmp_path / "p.gpkg"), "no_such_layer")
+
+
+@pytest.mark.parametrize("text", [None, "window: {}", "window: {west: 2, south: 0, east: 1, north: 1}", "[broken"])
+def test_without_the_window_rule_nothing_is_read(tmp_path, text):
+    (tmp_path / "rules").mkdir()
+    if text is not None:
+        (tmp_path / "rules" / "intake.yml").write_text(text, "utf-8")
+    with pytest.raises(LayerDefinitionInvalid, match=r"intake\.yml"):
+        features.read_window(tmp_path)
+
+
+def test_the_window_holds_the_province_with_a_margin():
+    province = gpd.read_file(PROJECT_ROOT / "data-samples" / "base" / "province.gpkg").total_bounds
+    assert WINDOW[0] < province[0] - 0.3
+    assert WINDOW[1] < province[1] - 0.3
+    assert WINDOW[2] > province[2] + 0.3
+    assert WINDOW[3] > province[3] + 0.3
