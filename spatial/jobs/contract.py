@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Analysis",
     "AnalysisResult",
+    "Explanation",
     "Factor",
     "InputSpec",
     "Inputs",
@@ -160,6 +161,18 @@ class Factor:
     source: str
 
 
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a live tile and the explanation of a cell need (see `analyses.chain`)."""
+
+    factors: str
+    """Raster of the factor values; its bands have the names of the chain's factors."""
+    chain: Mapping[str, Any]
+    """The chain as JSON, with the limits and tables that the run used."""
+    knock_outs: Mapping[str, Any] | None = None
+    """The chain of the 2020 profile's knock-outs (一票否决), where there is one."""
+
+
 @dataclass(frozen=True)
 class AnalysisResult:
     """What an analysis returns besides its rasters."""
@@ -168,6 +181,8 @@ class AnalysisResult:
     tables: Mapping[str, Any] = field(default_factory=dict)
     """Name → list of rows (JSON-able), for example ``by_county``."""
     notes: tuple[Text, ...] = ()
+    explanations: Mapping[str, Explanation] = field(default_factory=dict)
+    """Result raster → how each of its cells came to its class."""
 
 
 class Analysis(Protocol):

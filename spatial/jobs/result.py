@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from spatial.catalog import Layer, Source, Synthetic, Text
 from spatial.errors import InvalidParameter
-from spatial.jobs.contract import Analysis, AnalysisResult, Parameters
+from spatial.jobs.contract import Analysis, AnalysisResult, Explanation, Parameters
 
 if TYPE_CHECKING:
     import xarray
@@ -22,7 +22,15 @@ if TYPE_CHECKING:
     from spatial.jobs.inputs import OpenedInputs
     from spatial.jobs.outputs import WrittenRaster
 
-__all__ = ["GEOTIFF", "RunResult", "provenance", "result_layer", "result_layer_id", "software_version"]
+__all__ = [
+    "GEOTIFF",
+    "RunResult",
+    "explanation_links",
+    "provenance",
+    "result_layer",
+    "result_layer_id",
+    "software_version",
+]
 
 GEOTIFF = "image/tiff; application=geotiff"
 """Media type of a result raster."""
@@ -161,6 +169,22 @@ def provenance(
             "transform": [float(v) for v in grid.affine[:6]],
         },
     }
+
+
+def explanation_links(explanations: Mapping[str, Explanation], layers: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """By raster, what its layer's provenance says of the chain behind it.
+
+    A result names its ``factors_layer``; a layer of factors holds the ``chain`` and names its ``result_layer``.
+    """
+    links: dict[str, dict[str, Any]] = {}
+    for result, told in explanations.items():
+        links.setdefault(result, {})["factors_layer"] = layers[told.factors]
+        links.setdefault(told.factors, {}).update(
+            chain=dict(told.chain),
+            knock_outs=None if told.knock_outs is None else dict(told.knock_outs),
+            result_layer=layers[result],
+        )
+    return links
 
 
 def result_layer_id(analysis_id: str, job_id: str, raster: str | None = None) -> str:

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spatial.errors import LayerNotFound
-from spatial.jobs.contract import Analysis, Progress
+from spatial.jobs.contract import Analysis, Explanation, Progress
 from spatial.jobs.inputs import OpenedInputs, open_inputs
 from spatial.jobs.outputs import BlockOutputs, WrittenRaster
 from spatial.jobs.registry import analysis as find_analysis
 from spatial.jobs.registry import check_parameters
-from spatial.jobs.result import RunResult, provenance, result_layer, result_layer_id
+from spatial.jobs.result import RunResult, explanation_links, provenance, result_layer, result_layer_id
 
 if TYPE_CHECKING:
     from spatial.store.datastore import DataStore
@@ -104,7 +104,7 @@ def run_analysis(
             raise JobDismissed(job_id)
         layers: dict[str, str] = {}
         if publish:
-            layers = _publish(datastore, analysis, written, cogs, opened, record, job_id)
+            layers = _publish(datastore, analysis, written, cogs, opened, record, job_id, result.explanations)
         paths = _keep(datastore, written, cogs, layers, out, job_id)
     return RunResult(
         analysis=analysis_id,
@@ -167,16 +167,20 @@ def _publish(
     opened: OpenedInputs,
     record: Mapping[str, Any],
     job_id: str,
+    explanations: Mapping[str, Explanation],
 ) -> dict[str, str]:
-    layers = {}
     current = datastore.snapshot()
-    for index, raster in enumerate(written):
-        layer_id = result_layer_id(analysis.id, job_id, raster.name if index else None)
+    layers = {
+        raster.name: result_layer_id(analysis.id, job_id, raster.name if index else None)
+        for index, raster in enumerate(written)
+    }
+    links = explanation_links(explanations, layers)
+    for raster in written:
+        layer_id = layers[raster.name]
         digest = _sha256(cogs[raster.name])
-        layer = result_layer(layer_id, analysis, raster, opened, record, digest)
+        layer = result_layer(layer_id, analysis, raster, opened, {**record, **links.get(raster.name, {})}, digest)
         if not _published_by(current, layer_id, job_id):
             datastore.publish_raster(layer, cogs[raster.name], sha256=digest)
-        layers[raster.name] = layer_id
     return layers
 
 
