@@ -10,20 +10,25 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from analyses.terrain import metres_per_degree
+from spatial.compiled import compiled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["IMPASSABLE", "StepLengths", "cost_distance", "minutes_per_metre", "step_lengths"]
+__all__ = ["IMPASSABLE", "StepLengths", "best_class", "cost_distance", "minutes_per_metre", "step_lengths"]
 
 IMPASSABLE = 0
 """Friction class that no path enters."""
+
+
+TILE = 512
+"""Side of a tile, cells; larger ones leave the cache."""
 
 
 class StepLengths:
@@ -87,49 +92,55 @@ def minutes_per_metre(speeds_kmh: Sequence[float]) -> NDArray[np.float64]:
     return cost
 
 
-def _relax(time: Any, friction: Any, cost: Any, across: Any, down: Any, slant: Any, seeds: Any) -> int:
+def _relax(
+    time: Any, friction: Any, cost: Any, across: Any, down: Any, slant: Any, seeds: Any, width: float, buckets: int
+) -> int:
     """Solve one tile inside its halo; `time` (h + 2, w + 2) is changed in its inner part; number of cells improved.
 
-    Compiled by numba without fastmath. `seeds` are flat indices whose time may improve their neighbours.
+    `seeds` are flat indices whose time may improve their neighbours, in order of time. Cells wait in a ring of `buckets`
+    buckets of `width` minutes each (Dial 1969), no wider than the shortest step, so that a cell is settled when its bucket
+    is. The order saves work; the result does not rest on it, because an improved cell always waits again.
     """
     rows, cols = time.shape
+    head = np.full(buckets, -1, np.int64)
     capacity = 4096
     keys = np.empty(capacity, np.float32)
     nodes = np.empty(capacity, np.int64)
-    size = 0
+    links = np.empty(capacity, np.int64)
+    free = -1
+    used = 0
+    waiting = 0
     improved = 0
     next_seed = 0
+    bucket = np.int64(0)
     while True:
-        if next_seed < seeds.size:
+        slot = bucket % buckets
+        if (
+            next_seed < seeds.size
+            and np.int64(time[seeds[next_seed] // cols, seeds[next_seed] % cols] / width) <= bucket
+        ):
             node = seeds[next_seed]
             next_seed += 1
-        else:
-            if size == 0:
-                return improved
-            key = keys[0]
-            node = nodes[0]
-            size -= 1
-            last_key = keys[size]
-            last_node = nodes[size]
-            hole = 0
-            while True:
-                child = 2 * hole + 1
-                if child >= size:
-                    break
-                if child + 1 < size and keys[child + 1] < keys[child]:
-                    child += 1
-                if keys[child] >= last_key:
-                    break
-                keys[hole] = keys[child]
-                nodes[hole] = nodes[child]
-                hole = child
-            keys[hole] = last_key
-            nodes[hole] = last_node
-            if key > time[node // cols, node % cols]:
+        elif head[slot] >= 0:
+            entry = head[slot]
+            head[slot] = links[entry]
+            links[entry] = free
+            free = entry
+            waiting -= 1
+            node = nodes[entry]
+            if keys[entry] > time[node // cols, node % cols]:
                 continue
+        elif waiting > 0:
+            bucket += 1
+            continue
+        elif next_seed < seeds.size:
+            bucket = np.int64(time[seeds[next_seed] // cols, seeds[next_seed] % cols] / width)
+            continue
+        else:
+            return improved
         row = node // cols
         col = node % cols
-        here = time[row, col]
+        here = np.float64(time[row, col])
         leaving = cost[friction[row, col]]
         if leaving == 0.0:
             continue
@@ -151,39 +162,92 @@ def _relax(time: Any, friction: Any, cost: Any, across: Any, down: Any, slant: A
                     length = down[upper]
                 else:
                     length = slant[upper]
-                found = np.float32(np.float64(here) + 0.5 * (leaving + entering) * length)
+                found = np.float32(here + 0.5 * (leaving + entering) * length)
                 if found < time[r, c]:
                     time[r, c] = found
                     improved += 1
-                    if size == capacity:
-                        more_keys = np.empty(2 * capacity, np.float32)
-                        more_nodes = np.empty(2 * capacity, np.int64)
-                        more_keys[:capacity] = keys
-                        more_nodes[:capacity] = nodes
-                        keys = more_keys
-                        nodes = more_nodes
-                        capacity *= 2
-                    hole = size
-                    size += 1
-                    while hole > 0:
-                        parent = (hole - 1) // 2
-                        if keys[parent] <= found:
-                            break
-                        keys[hole] = keys[parent]
-                        nodes[hole] = nodes[parent]
-                        hole = parent
-                    keys[hole] = found
-                    nodes[hole] = r * cols + c
+                    if free >= 0:
+                        entry = free
+                        free = links[entry]
+                    else:
+                        if used == capacity:
+                            more_keys = np.empty(2 * capacity, np.float32)
+                            more_nodes = np.empty(2 * capacity, np.int64)
+                            more_links = np.empty(2 * capacity, np.int64)
+                            more_keys[:capacity] = keys
+                            more_nodes[:capacity] = nodes
+                            more_links[:capacity] = links
+                            keys = more_keys
+                            nodes = more_nodes
+                            links = more_links
+                            capacity *= 2
+                        entry = used
+                        used += 1
+                    keys[entry] = found
+                    nodes[entry] = r * cols + c
+                    later = np.int64(found / width)
+                    slot = (later if later > bucket else bucket) % buckets
+                    links[entry] = head[slot]
+                    head[slot] = entry
+                    waiting += 1
 
 
-@lru_cache(maxsize=1)
-def _compiled() -> Any:
-    import numba
+_MOST_BUCKETS = 65_536
 
-    try:
-        return numba.njit(nogil=True, cache=True)(_relax)
-    except RuntimeError:  # no folder to keep the compiled code in: compile in this process (about 3 s)
-        return numba.njit(nogil=True)(_relax)
+
+def _buckets(cost: NDArray[np.float64], lengths: StepLengths) -> tuple[float, int]:
+    """Width of a bucket, minutes (the shortest step), and how many the longest step spans."""
+    passable = cost[cost > 0]
+    if passable.size == 0:
+        return 1.0, 1
+    shortest = min(float(lengths.horizontal.min()), float(lengths.vertical.min())) * float(passable.min())
+    longest = max(float(lengths.horizontal.max()), float(lengths.diagonal.max())) * float(passable.max())
+    width = max(shortest, longest / _MOST_BUCKETS)
+    return width, int(longest / width) + 3
+
+
+def _best(friction: Any, cost: Any, factor: int, out: Any) -> None:
+    rows, cols = friction.shape
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            best = 0
+            for r in range(i * factor, min((i + 1) * factor, rows)):
+                for c in range(j * factor, min((j + 1) * factor, cols)):
+                    found = friction[r, c]
+                    if cost[found] > 0.0 and (best == 0 or cost[found] < cost[best]):
+                        best = found
+            out[i, j] = best
+
+
+def best_class(
+    friction: NDArray[np.uint8], cost: NDArray[np.float64], factor: int, out: NDArray[np.uint8] | None = None
+) -> NDArray[np.uint8]:
+    """Friction of cells `factor` times as large: the fastest class among their cells; impassable where all are.
+
+    A road or a bridge one cell wide stays whole, but broadens; a wall thinner than a large cell opens. Times are therefore
+    estimates, mostly a little short; solve on the small cells where they decide.
+
+    Parameters
+    ----------
+    friction : uint8 (rows, cols)
+    cost : float64 (256,), minutes a metre by class; 0 is impassable
+    factor : int, ≥ 1
+    out : uint8 (⌈rows / factor⌉, ⌈cols / factor⌉), optional
+        Written and returned; may be memory-mapped.
+
+    Examples
+    --------
+    >>> best_class(np.array([[0, 1, 0], [0, 2, 0]], np.uint8), minutes_per_metre([5, 60]), 2).tolist()
+    [[2, 0]]
+    """
+    shape = (-(-friction.shape[0] // factor), -(-friction.shape[1] // factor))
+    found = np.empty(shape, dtype=np.uint8) if out is None else out
+    for top in range(0, shape[0], 128):
+        rows = np.ascontiguousarray(friction[top * factor : (top + 128) * factor])
+        part = np.empty((min(128, shape[0] - top), shape[1]), dtype=np.uint8)
+        compiled(_best)(rows, cost, factor, part)
+        found[top : top + 128] = part
+    return found
 
 
 def cost_distance(
@@ -193,7 +257,8 @@ def cost_distance(
     lengths: StepLengths,
     sources: Sequence[tuple[int, int]],
     *,
-    tile: int = 1024,
+    tile: int = TILE,
+    threads: int = 1,
     shuffle: int | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> None:
@@ -216,12 +281,16 @@ def cost_distance(
         Cells of time 0; impassable ones start no path.
     tile : int
         Side of a tile in cells: sets the memory, never the result.
+    threads : int
+        Tiles solved at once. A tile that reads its neighbour's edge while that is being written gets the old times or the
+        new ones, both those of real paths; what it missed makes it dirty again.
     shuffle : int, optional
         Seed of a random order of the tiles (for tests: the order does not matter either).
     progress : callable, optional
         Called with the share of tiles that are solved and not dirty; it never falls (tiles can become dirty again).
 
-    Source: Dijkstra (1959), doi 10.1007/BF01386390; blocks relaxed to the fixpoint.
+    Source: Dijkstra (1959), doi 10.1007/BF01386390, with the buckets of Dial (1969), doi 10.1145/363269.363610; blocks relaxed
+    to the fixpoint.
 
     Examples
     --------
@@ -236,33 +305,51 @@ def cost_distance(
     for top in range(0, rows, tile):
         time[top : top + tile] = np.inf
     queue: list[tuple[float, int, int]] = []
-    dirty: set[tuple[int, int]] = set()
+    dirty: dict[tuple[int, int], float] = {}
     visited: set[tuple[int, int]] = set()
     share = 0.0
     starts: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for row, col in sources:
         time[row, col] = 0.0
         starts.setdefault((row // tile, col // tile), []).append((row, col))
+    ring = _buckets(cost, lengths)
     random = None if shuffle is None else np.random.default_rng(shuffle)
 
     def push(found: float, i: int, j: int) -> None:
-        dirty.add((i, j))
+        dirty[i, j] = min(found, dirty.get((i, j), found))
         heapq.heappush(queue, (found if random is None else float(random.random()), i, j))
+
+    def pop() -> tuple[int, int] | None:
+        """The dirty tile with the least new time that nobody is solving."""
+        while queue:
+            _, i, j = heapq.heappop(queue)
+            if (i, j) in dirty and (i, j) not in busy:
+                del dirty[i, j]
+                return i, j
+        return None
+
+    def solve(i: int, j: int, inside: Sequence[tuple[int, int]]) -> list[tuple[float, int, int]]:
+        return _solve(time, friction, cost, lengths, ring, tile, i, j, inside)
 
     for i, j in starts:
         push(0.0, i, j)
-    while queue:
-        _, i, j = heapq.heappop(queue)
-        if (i, j) not in dirty:
-            continue
-        dirty.discard((i, j))
-        for found, di, dj in _solve(time, friction, cost, lengths, tile, i, j, starts.pop((i, j), [])):
-            if 0 <= i + di < down and 0 <= j + dj < right:
-                push(found, i + di, j + dj)
-        visited.add((i, j))
-        if progress is not None:
-            share = max(share, len(visited - dirty) / (down * right))
-            progress(share)
+    busy: dict[tuple[int, int], Future[list[tuple[float, int, int]]]] = {}
+    with ThreadPoolExecutor(threads, thread_name_prefix="cost") as pool:
+        while dirty or busy:
+            while len(busy) < threads and (place := pop()) is not None:
+                busy[place] = pool.submit(solve, *place, starts.pop(place, []))
+            wait(busy.values(), return_when=FIRST_COMPLETED)
+            for (i, j), future in [(place, future) for place, future in busy.items() if future.done()]:
+                del busy[i, j]
+                if (i, j) in dirty:  # its neighbour improved meanwhile
+                    push(dirty[i, j], i, j)
+                for found, di, dj in future.result():
+                    if 0 <= i + di < down and 0 <= j + dj < right:
+                        push(found, i + di, j + dj)
+                visited.add((i, j))
+            if progress is not None:
+                share = max(share, sum(place not in dirty and place not in busy for place in visited) / (down * right))
+                progress(share)
     if progress is not None:
         progress(1.0)
 
@@ -272,6 +359,7 @@ def _solve(
     friction: NDArray[np.uint8],
     cost: NDArray[np.float64],
     lengths: StepLengths,
+    ring: tuple[float, int],
     tile: int,
     i: int,
     j: int,
@@ -296,9 +384,10 @@ def _solve(
     for row, col in starts:
         halo[row - top + 1, col - left + 1] = True
     seeds = np.flatnonzero(halo & np.isfinite(here))
+    seeds = seeds[np.argsort(here.ravel()[seeds], kind="stable")]
     row_of = (np.arange(top - 1, bottom + 1)).clip(0, rows - 1)
-    improved = _compiled()(
-        here, cells, cost, lengths.horizontal[row_of], lengths.vertical[row_of], lengths.diagonal[row_of], seeds
+    improved = compiled(_relax)(
+        here, cells, cost, lengths.horizontal[row_of], lengths.vertical[row_of], lengths.diagonal[row_of], seeds, *ring
     )
     inner = here[1:-1, 1:-1]
     if improved:

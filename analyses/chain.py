@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from analyses.grading import WORST, Correction, GradeTable, Interval, Matrix, StepTable, clip
 from spatial.catalog import Text
+from spatial.compiled import compiled
 from spatial.errors import GridMismatch, InvalidParameter
 
 if TYPE_CHECKING:
@@ -286,13 +287,15 @@ def higher(id: str, factor: str, rule: Any, *, about: Sourced | None = None, req
 class Graded:
     """A block after the chain: all uint8, same shape, 0 = not assessed.
 
-    ``raw`` is the reason before the clearing of cells without limit; with ``grade`` it lets a later station go on.
+    ``raw`` is the reason before the clearing of cells without limit, ``worst`` how much that station worsened the grade;
+    with ``grade`` they let a later station go on.
     """
 
     grade: NDArray[np.uint8]
     suitability: NDArray[np.uint8]
     reason: NDArray[np.uint8]
     raw: NDArray[np.uint8]
+    worst: NDArray[np.uint8]
 
 
 class Chain(_Model):
@@ -501,14 +504,13 @@ class Chain(_Model):
         if after is None:
             raw[:] = NO_LIMIT
         else:
-            grade[:], raw[:] = after.grade.ravel(), after.raw.ravel()
-            worst[raw != NO_LIMIT] = 127  # a later station must not take the blame from an earlier one
+            grade[:], raw[:], worst[:] = after.grade.ravel(), after.raw.ravel(), after.worst.ravel()
             ends = [k for k, s in enumerate(self.stations[:skip], start=2) if s.stops]
             status[np.isin(raw, ends)] = 1
             status[grade == 0] = 2
         if inside is not None:
             status[np.asarray(inside).ravel() == 0] = 2
-        apply = _compiled()
+        apply = compiled(_apply)
         for number, station in enumerate(stations, start=skip + 2):
             table, compare, stops = station.arrays
             apply(
@@ -518,11 +520,11 @@ class Chain(_Model):
         lookup = np.zeros(6, dtype=np.uint8)
         for g, c in self.classes.items():
             lookup[g] = c
-        finish = _compiled_finish()
+        finish = compiled(_finish)
         suitability = np.empty_like(grade)
         reason = np.empty_like(grade)
         finish(grade, raw, status, lookup, np.uint8(self.classes[1]), suitability, reason)
-        return Graded(*(a.reshape(shape) for a in (grade, suitability, reason, raw)))
+        return Graded(*(a.reshape(shape) for a in (grade, suitability, reason, raw, worst)))
 
     def trace(self, values: Mapping[str, float | None]) -> dict[str, JsonValue]:
         """Why a cell has its class: value → interval → grade by station, with the source of each.
@@ -638,22 +640,3 @@ def _finish(grade: Any, raw: Any, status: Any, lookup: Any, best: Any, suitabili
         g = grade[i]
         suitability[i] = lookup[g]
         reason[i] = 0 if g == 0 else (1 if lookup[g] == best else raw[i])
-
-
-def _jit(function: Any) -> Any:
-    import numba
-
-    try:
-        return numba.njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # no folder to keep the compiled code in: compile in this process
-        return numba.njit(nogil=True)(function)
-
-
-@lru_cache(maxsize=1)
-def _compiled() -> Any:
-    return _jit(_apply)
-
-
-@lru_cache(maxsize=1)
-def _compiled_finish() -> Any:
-    return _jit(_finish)

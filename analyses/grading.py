@@ -17,7 +17,20 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["WORST", "Correction", "GradeTable", "Interval", "Matrix", "Step", "StepTable", "clip"]
+__all__ = [
+    "CLASS_VALUES",
+    "WORST",
+    "Correction",
+    "GradeTable",
+    "Interval",
+    "LevelTable",
+    "Matrix",
+    "Step",
+    "StepTable",
+    "clip",
+    "is_power_of_two",
+    "quantise",
+]
 
 WORST = 5
 
@@ -102,6 +115,63 @@ class GradeTable(_Model):
         starts, grades = self._lookup
         values = np.asarray(values, dtype=np.float64)
         found = grades[np.searchsorted(starts, values, side="right").clip(max=len(grades) - 1)]
+        return np.where(np.isnan(values), np.int8(0), found)
+
+
+CLASS_VALUES = GradeTable.model_validate(
+    {
+        "grades": [
+            {"grade": 1, "below": 1.5},
+            *({"grade": g, "from": g - 0.5, "below": g + 0.5} for g in (2, 3, 4)),
+            {"grade": 5, "from": 4.5},
+        ]
+    }
+)
+"""The table of a factor whose value is a grade or a hazard level 1–5 already."""
+
+
+class _Level(Interval):
+    level: int = Field(ge=1)
+
+
+class LevelTable(_Model):
+    """Value → level 1, 2, …, complete; unlike a `GradeTable` levels may repeat (too hot and too cold are one level).
+
+    Examples
+    --------
+    >>> t = LevelTable.model_validate(
+    ...     {"levels": [{"level": 1, "below": 0}, {"level": 2, "from": 0, "below": 9}, {"level": 1, "from": 9}]}
+    ... )
+    >>> t.level(np.array([-1.0, 0.0, 9.0, np.nan])).tolist()
+    [1, 2, 1, 0]
+    """
+
+    levels: tuple[_Level, ...] = Field(min_length=2)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        rows = sorted(self.levels, key=lambda row: row.start)
+        if rows[0].start != -math.inf or rows[-1].stop != math.inf:
+            raise ValueError("the table must cover every value: leave the outer ends open")
+        for left, right in pairwise(rows):
+            if left.stop != right.start:
+                raise ValueError(f"gap or overlap between levels {left.level} and {right.level}")
+        return self
+
+    @cached_property
+    def lookup(self) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
+        """Rising lower edges (n − 1) of all intervals but the first, and the levels (n)."""
+        rows = sorted(self.levels, key=lambda row: row.start)
+        return (
+            np.array([row.start for row in rows[1:]], dtype=np.float64),
+            np.array([row.level for row in rows], dtype=np.int8),
+        )
+
+    def level(self, values: NDArray[Any]) -> NDArray[np.int8]:
+        """Level of each value; int8, same shape, 0 where the value is NaN."""
+        starts, levels = self.lookup
+        values = np.asarray(values, dtype=np.float64)
+        found = levels[np.searchsorted(starts, values, side="right").clip(max=len(levels) - 1)]
         return np.where(np.isnan(values), np.int8(0), found)
 
 
@@ -194,3 +264,37 @@ def clip(grade: int) -> int:
     (1, 5)
     """
     return min(max(grade, 1), WORST)
+
+
+def is_power_of_two(step: float) -> bool:
+    """Whether `step` is a power of two (1/64, 1, 16 …), so that a multiple of it is exact in binary.
+
+    >>> is_power_of_two(0.015625), is_power_of_two(0.1)
+    (True, False)
+    """
+    return step > 0 and math.frexp(step)[0] == 0.5
+
+
+def quantise(values: NDArray[Any], step: float) -> NDArray[np.float32]:
+    """Values rounded to multiples of `step`, half to even.
+
+    The stored raster, the live tile and the batch must grade the same number: a multiple of a power of two survives
+    float32 and every codec.
+
+    Parameters
+    ----------
+    values : float, any shape
+        NaN stays NaN.
+    step : float
+        A power of two; |value| / step must stay below 2²⁴.
+
+    Returns
+    -------
+    float32, same shape
+
+    Examples
+    --------
+    >>> quantise(np.array([3.1, np.nan, 8.0]), 0.25).tolist()
+    [3.0, nan, 8.0]
+    """
+    return (np.round(np.asarray(values, dtype=np.float64) / step) * step).astype(np.float32)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analyses.accessibility import IMPASSABLE, cost_distance, minutes_per_metre, step_lengths
+from analyses.accessibility import IMPASSABLE, TILE, best_class, cost_distance, minutes_per_metre, step_lengths
 from analyses.masks import burn, scratch_array
 from spatial.errors import QualityViolation
 
@@ -32,19 +32,29 @@ _OFFROAD = 1
 
 @dataclass(frozen=True)
 class TravelTime:
-    """Minutes to the nearest centre; `origin` is the domain's first (row, col) on the run's grid."""
+    """Minutes to the nearest centre, on cells `coarsen` times as large as those of the run.
+
+    `origin` is the domain's first (row, col) on the run's grid.
+    """
 
     minutes: NDArray[np.float32]
     origin: tuple[int, int]
+    coarsen: int = 1
 
     def read(self, row: int, col: int, height: int, width: int) -> NDArray[np.float32]:
         """float32 (height, width), minutes; ``inf`` where no path leads, NaN outside the domain."""
         out = np.full((height, width), np.nan, dtype=np.float32)
         top, left = row - self.origin[0], col - self.origin[1]
-        rows, cols = self.minutes.shape
+        rows, cols = (size * self.coarsen for size in self.minutes.shape)
         r0, r1, c0, c1 = max(top, 0), min(top + height, rows), max(left, 0), min(left + width, cols)
-        if r0 < r1 and c0 < c1:
-            out[r0 - top : r1 - top, c0 - left : c1 - left] = self.minutes[r0:r1, c0:c1]
+        if r0 >= r1 or c0 >= c1:
+            return out
+        if self.coarsen == 1:
+            found = self.minutes[r0:r1, c0:c1]
+        else:
+            i, j = np.arange(r0, r1) // self.coarsen, np.arange(c0, c1) // self.coarsen
+            found = np.asarray(self.minutes[i[0] : i[-1] + 1, j[0] : j[-1] + 1])[np.ix_(i - i[0], j - j[0])]
+        out[r0 - top : r1 - top, c0 - left : c1 - left] = found
         return out
 
 
@@ -72,9 +82,12 @@ def require_field(frame: geopandas.GeoDataFrame, field: str, layer: str) -> None
 
 
 def domain(
-    grid: GeoBox, frames: Sequence[geopandas.GeoDataFrame], *, cover_window: bool
+    grid: GeoBox, frames: Sequence[geopandas.GeoDataFrame], *, cover_window: bool, coarsen: int = 1
 ) -> tuple[tuple[int, int], Affine, tuple[int, int]]:
-    """Cells of the grid's lattice that the frames reach: first (row, col) on the run's grid, affine, shape."""
+    """Cells of the grid's lattice that the frames reach: first (row, col) on the run's grid, affine, shape.
+
+    With `coarsen`, a whole number of large cells, whose lattice hangs on the globe and not on the window.
+    """
     a = grid.affine
     bounds = np.array([frame.total_bounds for frame in frames if len(frame)])
     west, south = bounds[:, :2].min(axis=0)
@@ -84,6 +97,11 @@ def domain(
     if cover_window:
         row0, col0 = min(row0, 0), min(col0, 0)
         row1, col1 = max(row1, grid.shape.y), max(col1, grid.shape.x)
+    if coarsen > 1:
+        # Index of the run's first cell on the lattice of small cells from 180° west and 90° north on.
+        row_at, col_at = round((a.f - 90.0) / a.e), round((a.c + 180.0) / a.a)
+        row0, row1 = row0 - (row0 + row_at) % coarsen, row1 + -(row1 + row_at) % coarsen
+        col0, col1 = col0 - (col0 + col_at) % coarsen, col1 + -(col1 + col_at) % coarsen
     # Rounded, so that two windows of one lattice see the same domain to the last bit.
     origin = (round(a.c + a.a * col0, 10), round(a.f + a.e * row0, 10))
     affine = type(a)(a.a, 0.0, origin[0], 0.0, a.e, origin[1])
@@ -102,7 +120,9 @@ def travel_time(
     extent: Sequence[geopandas.GeoDataFrame],
     cover_window: bool,
     scratch: str,
-    tile: int,
+    coarsen: int = 1,
+    threads: int = 1,
+    tile: int = TILE,
     progress: Callable[[float], None] | None = None,
 ) -> TravelTime:
     """Minutes from every cell of the domain to the nearest seat.
@@ -125,8 +145,11 @@ def travel_time(
         Extend the domain over the run's grid (where no county units say what is to be assessed).
     scratch : str
         Folder of the memory-mapped arrays.
-    tile : int
-        Side of a tile, cells; does not change the result.
+    coarsen : int
+        Solve on cells so many times as large, each with its fastest class (`best_class`): 3 makes 30 m to 90 m and costs a
+        ninth. An estimate; see docs/methods for how many cells change their grade.
+    threads, tile : int
+        Tiles solved at once and their side, cells; they do not change the result.
 
     Raises
     ------
@@ -144,8 +167,8 @@ def travel_time(
             layer=road_layer,
             allowed=sorted(speeds_kmh),
         )
-    origin, affine, shape = domain(grid, extent, cover_window=cover_window)
-    friction = scratch_array(scratch, "friction", shape, np.uint8)
+    origin, affine, shape = domain(grid, extent, cover_window=cover_window, coarsen=coarsen)
+    friction: NDArray[np.uint8] = scratch_array(scratch, "friction", shape, np.uint8)
     friction[:] = _OFFROAD
     for frame in barriers:
         surface = scratch_array(scratch, "barrier", shape, np.uint8)
@@ -163,14 +186,21 @@ def travel_time(
             sources.append((row, col))
             if friction[row, col] == IMPASSABLE:  # a town at a lake shore
                 friction[row, col] = _OFFROAD
+    costs = minutes_per_metre([offroad_kmh, *(speeds_kmh[name] for name in order)])
+    if coarsen > 1:
+        shape = (shape[0] // coarsen, shape[1] // coarsen)
+        friction = best_class(friction, costs, coarsen, scratch_array(scratch, "friction-coarse", shape, np.uint8))
+        affine = affine @ affine.scale(coarsen)
+        sources = [(row // coarsen, col // coarsen) for row, col in sources]
     minutes: Any = scratch_array(scratch, "minutes", shape, np.float32)
     cost_distance(
         minutes,
         friction,
-        minutes_per_metre([offroad_kmh, *(speeds_kmh[name] for name in order)]),
+        costs,
         step_lengths(affine.f, -affine.e, affine.a, shape[0]),
         sources,
         tile=tile,
+        threads=threads,
         progress=progress,
     )
-    return TravelTime(minutes, origin)
+    return TravelTime(minutes, origin, coarsen)

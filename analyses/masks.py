@@ -70,7 +70,7 @@ def burn(
         rasterize(
             [(shapes[k], int(numbers[k])) for k in near],
             out=strip,
-            transform=affine * affine.translation(0, top),
+            transform=affine @ affine.translation(0, top),
             all_touched=all_touched,
         )
         out[top:bottom] = strip[:, :cols]

@@ -1,41 +1,37 @@
-"""Urban construction suitability (城镇建设适宜性): land × water, corrected by water surface and location, by blocks."""
+"""Urban construction suitability (城镇建设适宜性): land × water, corrected by what the catalogue carries, by blocks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from analyses.decision import DecisionTable
-from analyses.location import TravelTime, centres, travel_time
-from analyses.masks import burn, scratch_array
-from analyses.rules import UrbanRules, urban_rules
-from analyses.terrain import cell_size, local_relief, relief_side, slope_horn
-from analyses.urban_result import CLASS_STYLE, FACTOR_BANDS, FACTOR_STYLE, RESULT_BANDS, factors, notes, tables
+from analyses.assembly import Assembly, Prepared, patch_levels, prepare
+from analyses.assessment import Finished, factor_pass, finish_pass
+from analyses.blocks import Arrays, Window
+from analyses.evaluation_result import SUITABILITY, class_bands, class_style
+from analyses.masks import scratch_array
+from analyses.urban_assembly import urban_assessment
+from analyses.urban_result import notes, parameter_rows, tables
 from spatial.catalog import Text
-from spatial.errors import CRSMismatch, GridMismatch, InvalidParameter, LayerEmpty, QualityViolation
+from spatial.errors import InvalidParameter, LayerEmpty
 from spatial.jobs.contract import (
     AnalysisResult,
+    Explanation,
     Inputs,
     InputSpec,
     Outputs,
     Parameters,
     Progress,
-    RasterInput,
     bilingual,
 )
 
 if TYPE_CHECKING:
-    import geopandas
     from numpy.typing import NDArray
 
 __all__ = ["UrbanSuitability", "UrbanSuitabilityParameters"]
-
-MONTHS = 12
-WATER_ROLES = ("lakes", "rivers")
 
 
 class UrbanSuitabilityParameters(Parameters):
@@ -99,20 +95,15 @@ class UrbanSuitabilityParameters(Parameters):
             "Whether water surfaces are crossed at the off-road speed; by default only where a road crosses.",
         ),
     )
-
-
-@dataclass(frozen=True)
-class _Run:
-    """What every block of one run needs."""
-
-    inputs: Inputs
-    parameters: UrbanSuitabilityParameters
-    rules: UrbanRules
-    decision: DecisionTable
-    side: int
-    inside: NDArray[np.uint8] | None
-    surface: NDArray[np.uint8] | None
-    travel: TravelTime | None
+    apply_patches: bool = Field(
+        True,
+        json_schema_extra=bilingual(
+            "集中连片修正",
+            "Correct by patches",
+            "是否按地块集中连片度修正，最多一级。",
+            "Correct by the area of connected patches, one grade at most.",
+        ),
+    )
 
 
 class UrbanSuitability:
@@ -125,12 +116,12 @@ class UrbanSuitability:
     """
 
     id: ClassVar[str] = "urban-suitability"
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "2.0.0"
     title: ClassVar[Text] = Text(zh="城镇建设适宜性评价", en="Urban construction suitability")
     description: ClassVar[Text] = Text(
-        zh="按双评价指南（2019）由坡度、高程、起伏度、水资源、水域和区位评价城镇建设适宜性，三级；缺少的因子列为未评价。",
-        en="Suitability for towns in three classes from slope, elevation, relief, water resources, water surfaces and "
-        "location (dual evaluation guide, 2019); factors without data are listed as not assessed.",
+        zh="按双评价指南（2019）由土地、水资源、灾害、大气、舒适度、水域、区位和集中连片度评价城镇建设适宜性，三级；缺少的因子列为未评价。",
+        en="Suitability for towns in three classes from land, water resources, hazard, air, comfort, water surfaces, location "
+        "and patches (dual evaluation guide, 2019); factors without data are listed as not assessed.",
     )
     method: ClassVar[str] = (
         "双评价技术指南（2019-07）城镇建设适宜性：单项评价、判别矩阵、逐项修正；docs/methods/urban-suitability.md"
@@ -139,6 +130,21 @@ class UrbanSuitability:
     inputs: ClassVar[tuple[InputSpec, ...]] = (
         InputSpec("dem", "dem", "raster", Text(zh="数字高程模型", en="Elevation model")),
         InputSpec("rain", "rain-monthly", "raster", Text(zh="月降水", en="Monthly rain"), resampling="bilinear"),
+        InputSpec(
+            "temperature",
+            "temperature-monthly",
+            "raster",
+            Text(zh="月气温", en="Monthly temperature"),
+            True,
+            "bilinear",
+        ),
+        InputSpec(
+            "humidity", "humidity-monthly", "raster", Text(zh="月相对湿度", en="Monthly humidity"), True, "bilinear"
+        ),
+        InputSpec("wind", "wind", "raster", Text(zh="风", en="Wind"), True, "bilinear"),
+        InputSpec(
+            "geohazard", "geohazard", "raster", Text(zh="地质灾害易发性", en="Geological hazard"), True, "nearest"
+        ),
         InputSpec("counties", "counties", "vector", Text(zh="县级单元", en="County units"), True, extent="whole"),
         InputSpec("lakes", "lakes", "vector", Text(zh="湖泊水面", en="Lakes"), True, extent="whole"),
         InputSpec(
@@ -165,8 +171,8 @@ class UrbanSuitability:
         Returns
         -------
         AnalysisResult
-            Rasters ``class`` (uint8: class, grade, reason) and ``factors`` (float32: slope, relief, water modulus, and
-            minutes if any cell is reached); tables ``by_county``, ``totals``, ``by_reason``, ``parameters``.
+            Rasters ``class`` (uint8: class, grade, reason, patch level) and ``factors`` (float32, one band a factor);
+            tables ``by_county``, ``totals``, ``by_reason``, ``parameters``.
 
         Raises
         ------
@@ -177,247 +183,96 @@ class UrbanSuitability:
         QualityViolation
             For values outside the plausible range (wrong unit), or a layer without the field that its role needs.
         """
-        _check_grid(inputs)
-        rules = urban_rules(inputs.rules)
-        progress(0.0, "读取边界与水面 limits and water surfaces")
-        inside = self._mask(inputs, ("counties",), "inside", all_touched=True)
-        if inside is not None and not inside.any():
-            raise InvalidParameter(
-                "所选范围内没有县级单元，请把 bbox 移到省域内",
-                "no county unit lies in this window; move bbox into the province",
-                parameter="bbox",
-                value=None if parameters.bbox is None else list(parameters.bbox),
-            )
-        surface = self._mask(inputs, WATER_ROLES, "surface", all_touched=False)
-        progress(0.05, "计算通行时间 travel time")
-        travel, why_not = self._travel(
-            inputs, parameters, rules, lambda s: progress(0.05 + 0.3 * s, "计算通行时间 travel time")
-        )
-        size = cell_size(inputs.grid.affine.f, -inputs.grid.affine.e, inputs.grid.affine.a, 0, inputs.grid.shape.y)
-        cell_m = float(np.sqrt(size.x.mean() * size.y.mean()))
-        state = _Run(
+        prepared = prepare(
             inputs,
             parameters,
-            rules,
-            DecisionTable(rules, location_assessed=travel is not None),
-            relief_side(cell_m, rules.relief.window_area_ha, rules.relief.minimum_side),
-            inside,
-            surface,
-            travel,
+            titles={spec.role: spec.title for spec in self.inputs},
+            layers={spec.role: spec.layer for spec in self.inputs},
+            block=self.block,
+            progress=lambda share, text: progress(0.35 * share, text),
         )
-        codes = self._blocks(state, outputs, progress)
+        assembly = urban_assessment(inputs, parameters, prepared)
+        chain = assembly.assessment.chain
+        codes = self._grade(inputs, parameters, prepared, assembly, outputs, progress)
         progress(0.9, "分县统计 statistics by county")
-        counties = inputs.frames.get("counties")
         result = AnalysisResult(
-            factors=factors(inputs, parameters, rules, location_note=why_not, relief_side=state.side, cell_m=cell_m),
-            tables=tables(codes, inputs.grid, counties, parameters, rules),
-            notes=notes(inputs, parameters, rules, cell_m=cell_m),
+            factors=assembly.factors,
+            tables=tables(codes, inputs.grid, inputs.frames.get("counties"), chain)
+            | {"parameters": parameter_rows(parameters, prepared.urban)},
+            notes=notes(inputs, parameters, prepared.urban, cell_m=prepared.cell_m),
+            explanations={"class": Explanation("factors", chain.document())},
         )
         progress(1.0, "完成 done")
         return result
 
-    def _mask(
-        self, inputs: Inputs, roles: tuple[str, ...], name: str, *, all_touched: bool
-    ) -> NDArray[np.uint8] | None:
-        frames = [inputs.frames[role] for role in roles if role in inputs.frames]
-        if not frames:
-            return None
-        mask: NDArray[np.uint8] = scratch_array(inputs.scratch, name, inputs.grid.shape.yx, np.uint8)
-        for frame in frames:
-            burn(mask, inputs.grid.affine, frame.geometry.array, [1] * len(frame), all_touched=all_touched)
-        return mask
-
-    def _travel(
-        self, inputs: Inputs, parameters: UrbanSuitabilityParameters, rules: UrbanRules, progress: Any
-    ) -> tuple[TravelTime | None, Text | None]:
-        """Travel time, or why location is not assessed."""
-        if not parameters.apply_location:
-            return None, Text(zh="按参数关闭", en="switched off by parameter")
-        frames: dict[str, geopandas.GeoDataFrame] = dict(inputs.frames)
-        lacking = [spec for spec in self.inputs if spec.role in {"roads", "seats"} and spec.role not in frames]
-        if lacking:
-            return None, Text(
-                zh=f"缺少输入：{'、'.join(s.title.zh for s in lacking)}",
-                en=f"missing input: {', '.join(s.title.en for s in lacking)}",
-            )
-        row = rules.location.rows[parameters.location_row]
-        seats = centres(frames["seats"], row.centres, self._layer("seats"))
-        if seats.empty:
-            return None, Text(zh="驻地图层中没有所需级别的中心", en="the seats layer has no centre of this level")
-        travel = travel_time(
-            inputs.grid,
-            seats=seats,
-            roads=frames["roads"],
-            road_layer=self._layer("roads"),
-            speeds_kmh=rules.speeds.roads,
-            offroad_kmh=parameters.offroad_speed_kmh,
-            barriers=() if parameters.water_passable else [frames[r] for r in WATER_ROLES if r in frames],
-            extent=[frames[r] for r in ("counties", "roads", "seats") if r in frames],
-            cover_window="counties" not in frames,
-            scratch=inputs.scratch,
-            tile=self.block,
-            progress=progress,
-        )
-        return travel, None
-
-    def _layer(self, role: str) -> str:
-        return next(spec.layer for spec in self.inputs if spec.role == role)
-
-    def _blocks(self, state: _Run, outputs: Outputs, progress: Progress) -> NDArray[np.uint8]:
-        """Write both rasters block by block; class + 4 × reason of every cell, memory-mapped."""
-        grid = state.inputs.grid
-        blocks = list(self._windows(*grid.shape.yx))
-        # A layer has no empty band: without a time anywhere there is no band of times.
-        timed = any(_reached(state, *block) for block in blocks)
+    def _grade(
+        self,
+        inputs: Inputs,
+        parameters: UrbanSuitabilityParameters,
+        prepared: Prepared,
+        assembly: Assembly,
+        outputs: Outputs,
+        progress: Progress,
+    ) -> NDArray[np.uint8]:
+        """Write both rasters; class + 4 × reason of every cell, memory-mapped."""
+        a, shape = assembly.assessment, inputs.grid.shape.yx
+        bands = class_bands(a.chain, SUITABILITY, patch=assembly.patch is not None, knock_outs=None)
         result = outputs.raster(
-            "class", bands=RESULT_BANDS, dtype="uint8", nodata=0, title=self.title, style=CLASS_STYLE
+            "class", bands=bands, dtype="uint8", nodata=0, title=self.title, style=class_style(SUITABILITY)
         )
         detail = outputs.raster(
             "factors",
-            bands=FACTOR_BANDS if timed else FACTOR_BANDS[:-1],
+            bands=assembly.bands,
             dtype="float32",
             nodata=float("nan"),
-            title=Text(zh="城镇建设适宜性单项指标", en="Factors of urban construction suitability"),
-            style=FACTOR_STYLE,
+            title=self.rasters["factors"],
+            style=assembly.style,
         )
-        codes: NDArray[np.uint8] = scratch_array(state.inputs.scratch, "codes", grid.shape.yx, np.uint8)
-        valid = 0
-        for number, (row, col, height, width) in enumerate(blocks):
-            window = (slice(row, row + height), slice(col, col + width))
-            if state.inside is None or state.inside[window].any():
-                classes, values, elevated = _assess(state, row, col, height, width)
-                valid += elevated
-                for band, array in enumerate(classes, start=1):
-                    result.write(row, col, array, band=band)
-                for band, factor in enumerate(values if timed else values[:-1], start=1):
-                    detail.write(row, col, factor, band=band)
-                codes[window] = classes[0] + 4 * classes[2]
-            progress(0.35 + 0.55 * (number + 1) / len(blocks), "单项评价与集成 factors and integration")
-        if valid == 0:
-            layer = state.inputs.rasters["dem"].layer_id
-            if state.parameters.bbox is not None:
-                raise InvalidParameter(
-                    f"bbox {list(state.parameters.bbox)} 内图层 {layer} 没有数据，请换一个范围",
-                    f"layer {layer} has no data in bbox {list(state.parameters.bbox)}; choose another one",
-                    parameter="bbox",
-                    value=list(state.parameters.bbox),
-                    layer=layer,
-                )
-            raise LayerEmpty(
-                f"图层 {layer} 在所选范围内没有有效高程，请换一个范围",
-                f"layer {layer} has no valid elevation in this window; choose another one",
-                layer=layer,
+        try:
+            kept = factor_pass(
+                inputs,
+                prepared.terrain,
+                [a],
+                masks=prepared.masks,
+                rasters={a.id: detail},
+                block=self.block,
+                threads=inputs.threads,
+                scheduler=inputs.scheduler,
+                progress=lambda s: progress(0.35 + 0.4 * s, "单项评价与判别 factors and chain"),
             )
+        except LayerEmpty as error:
+            if parameters.bbox is None:
+                raise
+            raise InvalidParameter(
+                f"bbox {list(parameters.bbox)} 内没有有效高程：{error.zh}",
+                f"no elevation in bbox {list(parameters.bbox)}: {error.en}",
+                parameter="bbox",
+                value=list(parameters.bbox),
+            ) from error
+        late = {a.id: patch_levels(assembly, kept, prepared, inputs.threads)} if assembly.patch is not None else {}
+        codes: NDArray[np.uint8] = scratch_array(inputs.scratch, "codes", shape, np.uint8)
+
+        def combine(window: Window, found: Mapping[str, Finished]) -> Arrays:
+            one = found[a.id]
+            arrays: dict[str, Any] = {"class": one.suitability, "grade": one.grade, "reason": one.reason}
+            return arrays if one.patch is None else arrays | {"patch": one.patch}
+
+        def settle(window: Window, arrays: Arrays) -> None:
+            row, col, height, width = window
+            for number, band in enumerate(bands, start=1):
+                result.write(row, col, arrays[band.name], band=number)
+            codes[row : row + height, col : col + width] = arrays["class"] + 4 * arrays["reason"]
+
+        finish_pass(
+            [a],
+            kept,
+            late=late,
+            combine=combine,
+            on_result=settle,
+            shape=shape,
+            block=self.block,
+            threads=inputs.threads,
+            inside=prepared.inside,
+            progress=lambda s: progress(0.75 + 0.15 * s, "集成 integration"),
+        )
         return codes
-
-    def _windows(self, rows: int, cols: int) -> Iterator[tuple[int, int, int, int]]:
-        for row in range(0, rows, self.block):
-            for col in range(0, cols, self.block):
-                yield row, col, min(self.block, rows - row), min(self.block, cols - col)
-
-
-def _check_grid(inputs: Inputs) -> None:
-    grid = inputs.grid
-    if grid.crs is None or grid.crs.to_epsg() != 4490:
-        raise CRSMismatch(
-            f"运行格网的坐标系应为 EPSG:4490，得到 {grid.crs}", f"the run's grid must be EPSG:4490, found {grid.crs}"
-        )
-    a = grid.affine
-    if a.b or a.d or a.a <= 0 or a.e >= 0:
-        raise GridMismatch(
-            f"运行格网应北向上、无旋转，得到 {tuple(a[:6])}", f"the run's grid must be north up, found {tuple(a[:6])}"
-        )
-
-
-def _read(raster: RasterInput, row: int, col: int, height: int, width: int, band: int = 1) -> NDArray[np.float32]:
-    values = raster.read(row, col, height, width, band=band)
-    if values.shape != (height, width):
-        raise GridMismatch(
-            f"图层 {raster.layer_id} 返回 {values.shape}，应为 {(height, width)}，请先重采样到运行格网",
-            f"layer {raster.layer_id} gave {values.shape}, expected {(height, width)}; resample it to the run's grid",
-            layer=raster.layer_id,
-        )
-    return values
-
-
-def _plausible(values: NDArray[Any], low: float, high: float, raster: RasterInput, what: Text, unit: str) -> None:
-    """Raise `QualityViolation` for values that a wrong unit would give."""
-    if not np.isfinite(values).any():
-        return
-    least, most = float(np.nanmin(values)), float(np.nanmax(values))
-    if least < low or most > high:
-        raise QualityViolation(
-            f"图层 {raster.layer_id} 的{what.zh}为 {least:g}–{most:g}，超出 {low:g}–{high:g} {unit}，"
-            f"请检查单位（声明为 {raster.unit or '无'}）",
-            f"layer {raster.layer_id}: {what.en} {least:g} to {most:g} is outside {low:g} to {high:g} {unit}; "
-            f"check the unit (declared: {raster.unit or 'none'})",
-            layer=raster.layer_id,
-            unit=raster.unit,
-        )
-
-
-def _annual_rain(state: _Run, row: int, col: int, height: int, width: int) -> NDArray[np.float32]:
-    """Mean annual precipitation (年降水量), mm: the sum of the twelve months; NaN if one is missing."""
-    raster, rule = state.inputs.rasters["rain"], state.rules.water
-    total = np.zeros((height, width), dtype=np.float64)
-    for month in range(1, MONTHS + 1):
-        total += _read(raster, row, col, height, width, band=month)
-    span = rule.plausible_annual_precipitation_mm
-    _plausible(total, span.min, span.max, raster, Text(zh="年降水量", en="annual precipitation"), "mm")
-    return total.astype(np.float32)
-
-
-def _reached(state: _Run, row: int, col: int, height: int, width: int) -> bool:
-    """Whether any cell of the block that is assessed has a travel time."""
-    if state.travel is None:
-        return False
-    known = np.isfinite(state.travel.read(row, col, height, width))
-    if state.inside is not None:
-        known &= state.inside[row : row + height, col : col + width] == 1
-    return bool(known.any())
-
-
-def _assess(
-    state: _Run, row: int, col: int, height: int, width: int
-) -> tuple[tuple[NDArray[np.uint8], ...], tuple[NDArray[np.float32], ...], int]:
-    """Class, grade and reason; slope, relief, water modulus and minutes; number of cells with elevation: of one block."""
-    rules, parameters, affine = state.rules, state.parameters, state.inputs.grid.affine
-    half = max(1, state.side // 2)
-    dem = state.inputs.rasters["dem"]
-    around = _read(dem, row - half, col - half, height + 2 * half, width + 2 * half)
-    span = rules.elevation.plausible
-    _plausible(around, span.min, span.max, dem, Text(zh="高程", en="elevation"), "m")
-    elevation = around[half:-half, half:-half]
-    edge = half - 1
-    beside = around[edge : around.shape[0] - edge, edge : around.shape[1] - edge]
-    slope = slope_horn(beside, cell_size(affine.f, -affine.e, affine.a, row, height))
-    relief = local_relief(around, state.side)
-    # 1 mm on 1 km² is 10³ m³.
-    modulus = (_annual_rain(state, row, col, height, width) * parameters.runoff_coefficient * 1e3).astype(np.float32)
-
-    window = (slice(row, row + height), slice(col, col + width))
-    minutes = np.full((height, width), np.nan, dtype=np.float32)
-    location = np.zeros((height, width), dtype=np.int8)
-    if state.travel is not None:
-        minutes = state.travel.read(row, col, height, width)
-        location = rules.location.rows[parameters.location_row].grade(minutes)
-    surface = np.zeros((height, width), dtype=bool) if state.surface is None else np.asarray(state.surface[window]) == 1
-    classes: tuple[NDArray[np.uint8], ...] = state.decision.look_up(
-        water_surface=surface,
-        slope=rules.slope.grade(slope),
-        elevation_step=rules.elevation.index(elevation),
-        relief_step=rules.relief.index(relief) if parameters.apply_relief else np.zeros((height, width), dtype=np.int8),
-        water=rules.water.grade(modulus),
-        location=location,
-    )
-    values: tuple[NDArray[np.float32], ...] = (
-        slope,
-        relief,
-        modulus,
-        np.where(np.isinf(minutes), np.float32(np.nan), minutes),
-    )
-    if state.inside is not None:
-        outside = np.asarray(state.inside[window]) == 0
-        classes = tuple(np.where(outside, np.uint8(0), array) for array in classes)
-        values = tuple(np.where(outside, np.float32(np.nan), array) for array in values)
-    return classes, values, int(np.isfinite(elevation).sum())

@@ -83,7 +83,7 @@ class Attribute(_Model):
 class Band(_Model):
     """One band (波段) of a raster layer."""
 
-    name: str = Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")
+    name: str = Field(pattern=r"^[a-z_][a-z0-9_-]{0,62}$")
     title: Text
     unit: str | None = None
     valid_range: tuple[float, float]

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -66,6 +67,12 @@ class Settings(BaseSettings):
         None, description="Dask scheduler `tcp://…`; default: local worker processes. Dask 调度器地址。"
     )
     dask_workers: int = Field(1, ge=1, description="Local Dask worker processes. 本机 Dask 进程数。")
+    run_workers: int | None = Field(
+        None,
+        ge=1,
+        le=64,
+        description="Threads of an analysis run; default the processors, at most 4. 每次分析的线程数，默认为处理器数，最多 4。",
+    )
     queue_limit: int = Field(50, ge=1, description="Most waiting jobs. 排队任务上限。")
     job_heartbeat_s: float = Field(
         5.0, gt=0, description="Seconds between signs of life of a running job. 任务心跳（秒）。"
@@ -88,6 +95,11 @@ class Settings(BaseSettings):
     def url(self) -> str:
         """Public base address without a trailing slash."""
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @property
+    def threads_of_a_run(self) -> int:
+        """Threads that one analysis run may use."""
+        return self.run_workers or min(os.cpu_count() or 1, 4)
 
     @property
     def state_address(self) -> str:

@@ -8,20 +8,17 @@ and address; its ETag is made of these, so that 304 is answered before any store
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
-from collections.abc import Iterable
-from importlib.metadata import version as package_version
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from spatial.errors import InvalidParameter, LayerNotFound, SpatialError, UnknownParameter
+from spatial.errors import InvalidParameter, LayerNotFound, SpatialError
 from spatial.grid import tile_matrix_set
 from spatial.store.vector import PublishedTable
-from tiles import metadata, wmts
+from tiles import metadata, whatif, wmts
+from tiles.answers import answer, choice, json_answer, known_query, matches, tile_headers
 from tiles.draw import drawn_tile
 from tiles.legend import legend_document, legend_picture
 from tiles.matrix import TIANDITU, Address, parse_address, touches
@@ -30,7 +27,6 @@ from tiles.render import band_number, empty_picture, raster_tile
 from tiles.styles import raster_style
 
 if TYPE_CHECKING:
-    from spatial.catalog import Layer
     from spatial.store.datastore import DataStore, Published, Snapshot
 
 __all__ = ["routes"]
@@ -39,8 +35,6 @@ _ENDINGS = {"mvt": "mvt", "pbf": "mvt", "png": "png", "webp": "webp", "jpg": "jp
 _PICTURES = ("png", "webp", "jpg")
 _MVT_MARGIN = 0.1
 """Share of a tile around it in which a feature can still reach in (the store's buffer is smaller)."""
-
-_PROGRAM = package_version("onemap-hubei")
 
 
 def routes(datastore: DataStore) -> list[Route]:
@@ -64,6 +58,7 @@ def routes(datastore: DataStore) -> list[Route]:
         (f"{ogc}/map/tiles/{{tms}}", service.map_tileset),
         (f"{ogc}/map/tiles/{{tms}}/{{z}}/{{row}}/{{col}}", service.map_tile),
     ]
+    table += whatif.addresses(datastore, service.pool)
     return [Route(path, endpoint, methods=["GET"]) for path, endpoint in table]
 
 
@@ -73,14 +68,14 @@ class _TileService:
     def __init__(self, datastore: DataStore) -> None:
         self._datastore = datastore
         self._base = datastore.settings.url
-        self._pool = TilePool()
+        self.pool = TilePool()
 
     async def xyz(self, request: Request) -> Response:
         """Tile by column and row; ``w`` and ``c`` number the levels as 天地图 does; ``{y}@2x`` is 512 pixels."""
         path = request.path_params
-        query = _query(request, {"version", "band"})
+        query = known_query(request, {"version", "band"})
         row, _, scale = path["y"].partition("@")
-        ext = _ending(path["ext"], _ENDINGS, "ext")
+        ext = choice(path["ext"], _ENDINGS, "ext")
         if scale not in {"", "2x"} or (scale and ext == "mvt"):
             raise InvalidParameter(
                 f"瓦片倍率 @{scale[:10]} 不支持；栅格可用 @2x",
@@ -93,18 +88,18 @@ class _TileService:
     async def vector_tile(self, request: Request) -> Response:
         """OGC vector tile: row, then column."""
         path = request.path_params
-        query = _query(request, {"version", "f"})
-        ext = _ending(query.get("f", "mvt"), {"mvt": "mvt", "pbf": "mvt", metadata.MVT: "mvt"}, "f")
+        query = known_query(request, {"version", "f"})
+        ext = choice(query.get("f", "mvt"), {"mvt": "mvt", "pbf": "mvt", metadata.MVT: "mvt"}, "f")
         address = _ogc_address(path)
         return await self._tile(request, path["layer"], address, ext, query)
 
     async def map_tile(self, request: Request) -> Response:
         """OGC map tile: row, then column."""
         path = request.path_params
-        query = _query(request, {"version", "band", "f"})
+        query = known_query(request, {"version", "band", "f"})
         named = {k: v for k, v in _ENDINGS.items() if v != "mvt"}
         named |= {f"image/{k}": v for k, v in named.items() if k != "jpg"}
-        ext = _ending(query.get("f", "png"), named, "f")
+        ext = choice(query.get("f", "png"), named, "f")
         return await self._tile(request, path["layer"], _ogc_address(path), ext, query)
 
     async def wmts(self, request: Request) -> Response:
@@ -132,7 +127,7 @@ class _TileService:
         """WMTS tile by its resource address: matrix set, matrix, row, column."""
         path = request.path_params
         query = {k: v for k, v in request.query_params.items() if k in {"band", "version"}}
-        ext = _ending(path["ext"], {k: v for k, v in _ENDINGS.items() if v != "mvt"}, "ext")
+        ext = choice(path["ext"], {k: v for k, v in _ENDINGS.items() if v != "mvt"}, "ext")
         address = parse_address(path["tms"], path["z"], path["col"], path["row"])
         return await self._tile(request, path["layer"], address, ext, query, always_picture=True)
 
@@ -141,45 +136,45 @@ class _TileService:
         snapshot = self._datastore.snapshot()
         drawn = [p for layer in snapshot.layers() if (p := snapshot.published(layer.id))]
         body = await asyncio.to_thread(wmts.capabilities, drawn, base=self._base)
-        return _document(request, body, "application/xml", *(p.layer for p in drawn))
+        return answer(request, body, "application/xml", *(p.layer for p in drawn))
 
     async def tilejson(self, request: Request) -> Response:
         """TileJSON of a layer in one matrix set."""
-        query = _query(request, {"tms", "version", "band", "f"})
+        query = known_query(request, {"tms", "version", "band", "f"})
         published = self._published(request.path_params["layer"], query.get("version"))
         tms = query.get("tms", "WebMercatorQuad")
         tile_matrix_set(tms)
         vector = isinstance(published, PublishedTable)
         formats = _ENDINGS if vector else {k: v for k, v in _ENDINGS.items() if v != "mvt"}
-        ext = _ending(query.get("f", "mvt" if vector else "png"), formats, "f")
+        ext = choice(query.get("f", "mvt" if vector else "png"), formats, "f")
         band = self._band(published, query.get("band"))
         document = metadata.tilejson_document(published, tms=tms, ext=ext, base=self._base, band=band)
-        return _json(request, document, published.layer)
+        return json_answer(request, document, published.layer)
 
     async def legend_json(self, request: Request) -> Response:
         """Legend entries."""
-        published = self._published(request.path_params["layer"], _query(request, {"version"}).get("version"))
-        return _json(request, _legend(published), published.layer)
+        published = self._published(request.path_params["layer"], known_query(request, {"version"}).get("version"))
+        return json_answer(request, _legend(published), published.layer)
 
     async def legend_png(self, request: Request) -> Response:
         """Legend as a picture."""
-        query = _query(request, {"version", "lang"})
+        query = known_query(request, {"version", "lang"})
         published = self._published(request.path_params["layer"], query.get("version"))
-        language = _ending(query.get("lang", "zh"), {"zh": "zh", "en": "en"}, "lang")
+        language = choice(query.get("lang", "zh"), {"zh": "zh", "en": "en"}, "lang")
         body = await asyncio.to_thread(legend_picture, _legend(published), language)
-        return _document(request, body, "image/png", published.layer)
+        return answer(request, body, "image/png", published.layer)
 
     async def matrix_sets(self, request: Request) -> Response:
         """List of tile matrix sets."""
-        _query(request, {"f"})
-        return _json(request, metadata.matrix_sets_document(self._base))
+        known_query(request, {"f"})
+        return json_answer(request, metadata.matrix_sets_document(self._base))
 
     async def matrix_set(self, request: Request) -> Response:
         """Definition of one tile matrix set."""
-        _query(request, {"f"})
+        known_query(request, {"f"})
         tms = request.path_params["tms"]
         tile_matrix_set(tms)
-        return _json(request, metadata.matrix_set_document(tms))
+        return json_answer(request, metadata.matrix_set_document(tms))
 
     async def vector_tilesets(self, request: Request) -> Response:
         """Tile sets of a vector layer."""
@@ -198,16 +193,16 @@ class _TileService:
         return self._tileset(request, "map")
 
     def _tilesets(self, request: Request, kind: metadata.TileKind) -> Response:
-        _query(request, {"f"})
+        known_query(request, {"f"})
         published = self._of_kind(request.path_params["layer"], None, kind)
-        return _json(request, metadata.tilesets_document(published, kind=kind, base=self._base), published.layer)
+        return json_answer(request, metadata.tilesets_document(published, kind=kind, base=self._base), published.layer)
 
     def _tileset(self, request: Request, kind: metadata.TileKind) -> Response:
-        query = _query(request, {"f", "version"})
+        query = known_query(request, {"f", "version"})
         tms = request.path_params["tms"]
         tile_matrix_set(tms)
         published = self._of_kind(request.path_params["layer"], query.get("version"), kind)
-        return _json(
+        return json_answer(
             request, metadata.tileset_document(published, tms=tms, kind=kind, base=self._base), published.layer
         )
 
@@ -249,8 +244,11 @@ class _TileService:
         if ext == "mvt" and not isinstance(published, PublishedTable):
             raise _no_features(published)
         band = self._band(published, query.get("band"))
-        headers = _tile_headers(published, address, ext, band, size, pinned="version" in query)
-        if _matches(request, headers["ETag"]):
+        layer = published.layer
+        looks = None if ext == "mvt" else layer.style
+        named = [published.version, looks, *address, ext, band, size]
+        headers = tile_headers(layer, named, pinned="version" in query, styled=ext != "mvt")
+        if matches(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
         body: bytes | None
         if not touches(address, published.extent, _MVT_MARGIN):
@@ -258,9 +256,9 @@ class _TileService:
         elif isinstance(published, PublishedTable):
             body = await self._datastore.vectors.atile(published, *address)
             if body and ext != "mvt":
-                body = await self._pool.run(drawn_tile, published.layer, body, ext=ext, size=size)
+                body = await self.pool.run(drawn_tile, published.layer, body, ext=ext, size=size)
         else:
-            body = await self._pool.run(raster_tile, published, address, band=band, ext=ext, size=size)
+            body = await self.pool.run(raster_tile, published, address, band=band, ext=ext, size=size)
         if body:
             return Response(body, media_type=metadata.MEDIA_TYPES[ext], headers=headers)
         if always_picture:
@@ -284,32 +282,6 @@ def _ogc_address(path: dict[str, str]) -> Address:
     return parse_address(path["tms"], path["z"], path["col"], path["row"])
 
 
-def _query(request: Request, allowed: set[str]) -> dict[str, str]:
-    """Query parameters; `UnknownParameter` names what is allowed."""
-    given = dict(request.query_params)
-    unknown = sorted(set(given) - allowed)
-    if unknown:
-        raise UnknownParameter(
-            f"没有参数 {unknown[0][:60]!r}，可用：{'、'.join(sorted(allowed))}",
-            f"no parameter {unknown[0][:60]!r}; use one of {', '.join(sorted(allowed))}",
-            parameter=unknown[0][:60],
-            allowed=sorted(allowed),
-        )
-    return given
-
-
-def _ending(text: str, allowed: dict[str, str], parameter: str) -> str:
-    found = allowed.get(text.lower())
-    if found is None:
-        raise InvalidParameter(
-            f"不支持 {parameter}={text[:40]!r}，可用：{'、'.join(allowed)}",
-            f"{parameter}={text[:40]!r} is not served; use one of {', '.join(allowed)}",
-            parameter=parameter,
-            allowed=list(allowed),
-        )
-    return found
-
-
 def _no_features(published: Published) -> LayerNotFound:
     layer_id = published.layer.id
     return LayerNotFound(
@@ -318,48 +290,3 @@ def _no_features(published: Published) -> LayerNotFound:
         layer=layer_id,
         allowed=list(_PICTURES),
     )
-
-
-def _digest(parts: Iterable[Any]) -> str:
-    return '"' + hashlib.blake2b(json.dumps(list(parts), sort_keys=True).encode(), digest_size=12).hexdigest() + '"'
-
-
-def _tile_headers(
-    published: Published, address: Address, ext: str, band: str | None, size: int, *, pinned: bool
-) -> dict[str, str]:
-    layer = published.layer
-    looks = None if ext == "mvt" else layer.style
-    tag = _digest([_PROGRAM, layer.id, published.version, looks, *address, ext, band, size])
-    audience = _audience(layer)
-    # A picture also depends on the style, which can change within a version.
-    if pinned and ext == "mvt":
-        control = f"{audience}, max-age=31536000, immutable"
-    elif pinned:
-        control = f"{audience}, max-age=86400, must-revalidate"
-    else:
-        control = f"{audience}, max-age=60, must-revalidate"
-    return {"ETag": tag, "Cache-Control": control}
-
-
-def _matches(request: Request, tag: str) -> bool:
-    given = request.headers.get("if-none-match", "")
-    return given.strip() == "*" or tag in [t.strip().removeprefix("W/") for t in given.split(",")]
-
-
-def _audience(*layers: Layer) -> str:
-    """Who may keep an answer: shared caches only if every layer is public (公开)."""
-    return "public" if all(layer.grade == "公开" for layer in layers) else "private"
-
-
-def _document(request: Request, body: bytes, media_type: str, *layers: Layer) -> Response:
-    tag = '"' + hashlib.blake2b(body, digest_size=12).hexdigest() + '"'
-    headers = {"ETag": tag, "Cache-Control": f"{_audience(*layers)}, max-age=60, must-revalidate"}
-    if _matches(request, tag):
-        return Response(status_code=304, headers=headers)
-    return Response(body, media_type=media_type, headers=headers)
-
-
-def _json(request: Request, document: dict[str, Any], *layers: Layer) -> Response:
-    import orjson
-
-    return _document(request, orjson.dumps(document), "application/json", *layers)

@@ -1,6 +1,7 @@
 """Make every sample file anew: ``python data-samples/scripts/build.py [step …]``.
 
-Needs the reference data pack (``ONEMAP_REFERENCE_DATA``, default ``../shared/data``). Afterwards the checksums in
+Base, thematic and control layers need the reference data pack (``ONEMAP_REFERENCE_DATA``, default ``../shared/data``); the
+synthetic climate, soil, land use, county and hazard layers need only the samples themselves. Afterwards the checksums in
 ``layers/*.yml`` and ``data-samples/SOURCES.md`` are brought up to date.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from rich.progress import track
@@ -19,6 +21,16 @@ import base_layers
 from sample_files import SAMPLES
 
 LAYERS = SAMPLES.parent / "layers"
+MODULES = (
+    "thematic_layers",
+    "control_lines",
+    "climate_layers",
+    "soil_layers",
+    "land_use",
+    "county_capacity",
+    "hazard_layers",
+)
+"""Modules of the further steps, each after what it reads."""
 
 
 def refresh_checksums() -> None:
@@ -45,9 +57,8 @@ def refresh_checksums() -> None:
 def main(wanted: list[str]) -> None:
     """Run the steps named, or all of them."""
     steps = [*base_layers.STEPS]
-    for name in ("thematic_layers", "control_lines"):
-        if (Path(__file__).parent / f"{name}.py").is_file():
-            steps += __import__(name).STEPS
+    for name in MODULES:
+        steps += import_module(name).STEPS
     chosen = [step for step in steps if not wanted or step.__name__ in wanted]
     for step in track(chosen, description="样例数据 / sample data"):
         step()

@@ -1,7 +1,8 @@
-"""Routes of ``/api/v1``: the catalogue that the portal draws, identify at a point, files of raster layers."""
+"""Routes of ``/api/v1``: the catalogue that the portal draws, identify and explain at a place, files of raster layers."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
@@ -10,6 +11,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from spatial.api.catalogue import catalogue_document
+from spatial.api.explain import explain_area, explain_point, polygon_of
 from spatial.api.identify import identify
 from spatial.errors import InvalidParameter, UnknownParameter
 
@@ -36,7 +38,9 @@ def _only(request: Request, *allowed: str) -> None:
             )
 
 
-def _number(request: Request, name: str, low: float, high: float, default: float | None = None) -> float:
+def _number(
+    request: Request, name: str, low: float, high: float, default: float | None = None, swapped: str | None = None
+) -> float:
     text = request.query_params.get(name)
     if text is None and default is not None:
         return default
@@ -45,13 +49,41 @@ def _number(request: Request, name: str, low: float, high: float, default: float
     except ValueError:
         value = float("nan")
     if not low <= value <= high:
+        # A latitude beyond 90 beside a longitude within 90 is almost always the other way round.
+        hint = swapped is not None and math.isfinite(value)
         raise InvalidParameter(
-            f"参数 {name} 应为 {low:g} 至 {high:g} 的数",
-            f"{name} must be a number from {low:g} to {high:g}",
+            f"参数 {name} 应为 {low:g} 至 {high:g} 的数" + ("；lon 是经度，lat 是纬度，是否颠倒？" if hint else ""),
+            f"{name} must be a number from {low:g} to {high:g}"
+            + ("; lon is the longitude, lat the latitude: are they swapped?" if hint else ""),
             parameter=name,
             value=text,
         )
     return value
+
+
+def _layer(request: Request) -> str:
+    layer = request.query_params.get("layer", "")
+    if not layer:
+        raise InvalidParameter(
+            "参数 layer 应为结果图层的 id", "layer must be the id of a result layer", parameter="layer"
+        )
+    return layer
+
+
+def _changes(request: Request, *others: str) -> dict[str, str]:
+    """The parameters of a scenario; what they may be depends on the chain of the layer."""
+    return {name: text for name, text in request.query_params.items() if name not in {"layer", *others}}
+
+
+async def _body(request: Request) -> Any:
+    import orjson
+
+    try:
+        return orjson.loads(await request.body())
+    except orjson.JSONDecodeError as error:
+        raise InvalidParameter(
+            f"请求体不是合法的 JSON：{error}", f"the body is not valid JSON: {error}", parameter="body"
+        ) from error
 
 
 def routes(store: DataStore) -> list[Route]:
@@ -83,6 +115,19 @@ def routes(store: DataStore) -> list[Route]:
             raise InvalidParameter("一次最多识别 30 个图层", "at most 30 layers at once", parameter="layers")
         return _json(await run_in_threadpool(identify, store, snapshot, lon, lat, wanted, tolerance))
 
+    async def explain_at(request: Request) -> Response:
+        lon = _number(request, "lon", -180, 180)
+        lat = _number(request, "lat", -90, 90, swapped=request.query_params.get("lon"))
+        changes = _changes(request, "lon", "lat")
+        layer = _layer(request)
+        return _json(await run_in_threadpool(explain_point, store.snapshot(), layer, lon, lat, changes))
+
+    async def explain_inside(request: Request) -> Response:
+        layer = _layer(request)
+        shape = polygon_of(await _body(request))
+        changes = _changes(request)
+        return _json(await run_in_threadpool(explain_area, store.snapshot(), layer, shape, changes))
+
     async def layer_file(request: Request) -> Response:
         _only(request, "version")
         raster = store.snapshot().raster(request.path_params["layer"], request.query_params.get("version"))
@@ -95,5 +140,7 @@ def routes(store: DataStore) -> list[Route]:
     return [
         Route("/api/v1/catalogue", catalogue),
         Route("/api/v1/identify", identify_point),
+        Route("/api/v1/explain", explain_at, methods=["GET"]),
+        Route("/api/v1/explain", explain_inside, methods=["POST"]),
         Route("/api/v1/layers/{layer}/file", layer_file),
     ]

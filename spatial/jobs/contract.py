@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Analysis",
     "AnalysisResult",
+    "Axis",
     "Explanation",
     "Factor",
     "InputSpec",
@@ -100,6 +101,22 @@ class InputSpec:
     """Features of a vector role: those that touch the run's grid, or all (a road leads out of the window and back)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """Position of run cell i on a raster's own axis: ``(origin + i) · step + start``, in cells, 0 = first centre."""
+
+    step: float
+    start: float
+    origin: int
+
+    def positions(self, first: int, count: int) -> NDArray[np.float64]:
+        """Positions of `count` run cells from `first` on; they depend on the cell alone, never on the block."""
+        import numpy as np
+
+        cells = np.arange(self.origin + first, self.origin + first + count, dtype=np.float64)
+        return cells * self.step + self.start
+
+
 class RasterInput(Protocol):
     """A raster read by window on the run's grid."""
 
@@ -113,6 +130,19 @@ class RasterInput(Protocol):
         `row` and `col` may be negative and the window may reach beyond the run's grid (halo): inside the raster it holds
         data there too, so that a run on a window and a run on the province agree; outside the raster it is NaN.
         """
+        ...
+
+    @property
+    def source_shape(self) -> tuple[int, int]:
+        """Rows and columns of the raster itself."""
+        ...
+
+    def source(self, *, band: int = 1) -> NDArray[np.float32]:
+        """The whole raster on its own grid, float32, NaN = nodata; for rasters much coarser than the run's grid."""
+        ...
+
+    def axes(self) -> tuple[Axis, Axis]:
+        """Where the run's rows and columns lie among the raster's own."""
         ...
 
 
@@ -132,6 +162,10 @@ class Inputs:
     """Layer id → version, for provenance."""
     scratch: str
     """Folder for temporary files of this run; removed afterwards."""
+    threads: int = 1
+    """Threads that the run may use (`analyses.blocks.run_blocks`)."""
+    scheduler: str | None = None
+    """Dask scheduler whose workers compute the blocks; None: this process."""
 
 
 class RasterOutput(Protocol):

@@ -50,9 +50,8 @@ class _BlockRaster:
         if values.dtype.kind == "f" and not np.isnan(self._nodata):
             values = np.where(np.isnan(values), self._nodata, values)
         with self._lock:
-            self._dataset.write(
-                values.astype(self._dataset.dtypes[band - 1]), band, window=Window(col, row, width, height)
-            )
+            dtype = self._dataset.dtypes[band - 1]
+            self._dataset.write(values.astype(dtype, copy=False), band, window=Window(col, row, width, height))
 
     def close(self) -> None:
         self._dataset.close()

@@ -11,6 +11,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["no_progress", "results_folder", "run_analysis"]
 
-_GDAL_CACHE = 64 * 1024 * 1024
+_GDAL_CACHE = 128 * 1024 * 1024
 """Bytes of GDAL's block cache in a run; without a limit it takes 5 % of the machine."""
 
 
@@ -96,7 +97,9 @@ def run_analysis(
         record = provenance(
             analysis, checked, opened, opened.inputs.grid, result, revision=snapshot.revision, job_id=job_id
         )
-        cogs = {raster.name: _to_cog(raster, scratch) for raster in written}
+        with ThreadPoolExecutor(opened.inputs.threads) as pool:  # making overviews takes one thread of GDAL's each
+            made = pool.map(lambda raster: _to_cog(raster, scratch), written)
+            cogs = {raster.name: path for raster, path in zip(written, made, strict=True)}
         progress(0.98, "保存结果 keeping the result")
         if not may_publish():
             from spatial.jobs.queue import JobDismissed
@@ -180,7 +183,7 @@ def _publish(
         digest = _sha256(cogs[raster.name])
         layer = result_layer(layer_id, analysis, raster, opened, {**record, **links.get(raster.name, {})}, digest)
         if not _published_by(current, layer_id, job_id):
-            datastore.publish_raster(layer, cogs[raster.name], sha256=digest)
+            datastore.publish_raster(layer, cogs[raster.name], sha256=digest, ready=True)
     return layers
 
 

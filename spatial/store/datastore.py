@@ -226,12 +226,17 @@ class DataStore:
             self._record(layer, version, _table_location(table), sha256)
         return table
 
-    def publish_raster(self, layer: Layer, path: Path, *, sha256: str | None = None) -> PublishedRaster:
-        """Write a new version from a GeoTIFF and make it the current one; all or nothing."""
+    def publish_raster(
+        self, layer: Layer, path: Path, *, sha256: str | None = None, ready: bool = False
+    ) -> PublishedRaster:
+        """Write a new version from a GeoTIFF and make it the current one; all or nothing.
+
+        `ready` says that `spatial.store.raster.write_cog` made the file: it is not encoded again.
+        """
         version = layer.source.version
         with self.state.exclusive():
             self._require_new(layer.id, version)
-            raster = publish_cog(layer, version, path, self.raster_dir)
+            raster = publish_cog(layer, version, path, self.raster_dir, ready=ready)
             self._record(layer, version, raster.location(), sha256)
         return raster
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -14,9 +15,10 @@ from spatial.catalog import Layer
 from spatial.errors import CRSMismatch, LayerEmpty, NodataMissing, QualityViolation, SourceUnreadable
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from odc.geo.geobox import GeoBox
 
-__all__ = ["SAFE_GDAL", "PublishedRaster", "open_raster", "publish_cog", "sample", "write_cog"]
+__all__ = ["SAFE_GDAL", "PublishedRaster", "open_raster", "opened_raster", "publish_cog", "sample", "write_cog"]
 
 SAFE_GDAL: dict[str, Any] = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
@@ -74,9 +76,8 @@ class PublishedRaster:
         return document
 
 
-@contextmanager
-def open_raster(path: Path) -> Iterator[Any]:
-    """Open a GeoTIFF with safe GDAL options.
+def opened_raster(path: Path) -> Any:
+    """A GeoTIFF opened with safe GDAL options; the caller closes it.
 
     Raises
     ------
@@ -88,19 +89,31 @@ def open_raster(path: Path) -> Iterator[Any]:
 
     with rasterio.Env(**SAFE_GDAL):
         try:
-            dataset = rasterio.open(path, driver="GTiff")
+            return rasterio.open(path, driver="GTiff")
         except RasterioError as error:
             raise SourceUnreadable(
                 f"栅格 {path.name} 无法读取（缺失、损坏或不是 GeoTIFF）",
                 f"raster {path.name} cannot be read (missing, damaged or no GeoTIFF)",
                 file=path.name,
             ) from error
-        with dataset:
-            yield dataset
 
 
-def publish_cog(layer: Layer, version: str, source: Path, folder: Path) -> PublishedRaster:
+@contextmanager
+def open_raster(path: Path) -> Iterator[Any]:
+    """Open a GeoTIFF with safe GDAL options for the block; errors as of `opened_raster`."""
+    import rasterio
+
+    with rasterio.Env(**SAFE_GDAL), opened_raster(path) as dataset:
+        yield dataset
+
+
+def publish_cog(layer: Layer, version: str, source: Path, folder: Path, *, ready: bool = False) -> PublishedRaster:
     """Check a GeoTIFF against its layer and write it as a COG, aside first and then renamed.
+
+    Parameters
+    ----------
+    ready : bool
+        `source` was made by `write_cog` for this layer: it is copied and not encoded again.
 
     Raises
     ------
@@ -117,7 +130,10 @@ def publish_cog(layer: Layer, version: str, source: Path, folder: Path) -> Publi
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_suffix(f".{os.getpid()}.tmp")
     try:
-        write_cog(source, aside, classes=any(band.domain for band in layer.bands))
+        if ready:
+            shutil.copyfile(source, aside)
+        else:
+            write_cog(source, aside, classes=any(band.domain for band in layer.bands))
         os.replace(aside, target)
     finally:
         aside.unlink(missing_ok=True)
@@ -162,16 +178,13 @@ def _check(layer: Layer, dataset: Any) -> None:
 
 def _statistics(layer: Layer, dataset: Any) -> tuple[tuple[float, float], ...]:
     """Minimum and maximum of each band by blocks; checks the declared valid range on the way."""
-    import numpy as np
-
     result = []
     for index, band in enumerate(layer.bands, start=1):
         low, high = math.inf, -math.inf
         for _, window in dataset.block_windows(index):
-            values = dataset.read(index, window=window, masked=True).compressed()
-            values = values[np.isfinite(values)] if values.dtype.kind == "f" else values
-            if values.size:
-                low, high = min(low, float(values.min())), max(high, float(values.max()))
+            extremes = _extremes(dataset.read(index, window=window), dataset.nodatavals[index - 1])
+            if extremes is not None:
+                low, high = min(low, extremes[0]), max(high, extremes[1])
         if low > high:
             raise LayerEmpty(
                 f"图层 {layer.id} 的波段 {band.name} 没有有效像元",
@@ -192,20 +205,38 @@ def _statistics(layer: Layer, dataset: Any) -> tuple[tuple[float, float], ...]:
     return tuple(result)
 
 
+def _extremes(values: NDArray[Any], nodata: float | None) -> tuple[float, float] | None:
+    """Minimum and maximum of the finite values that are not nodata, or None."""
+    import numpy as np
+
+    if nodata is not None and not math.isnan(nodata):
+        values = values[values != np.asarray(nodata).astype(values.dtype)]
+    if values.size == 0:
+        return None
+    # fmin and fmax pass over NaN without a copy.
+    low, high = float(np.fmin.reduce(values, axis=None)), float(np.fmax.reduce(values, axis=None))
+    if math.isinf(low) or math.isinf(high):
+        return _extremes(values[np.isfinite(values)], None)
+    return None if math.isnan(low) else (low, high)
+
+
 def write_cog(source: Path, target: Path, *, classes: bool) -> None:
     """Write a GeoTIFF as a COG in EPSG:4490 with overviews: most frequent class, or mean. Pixels stay as they are."""
     import rasterio
     from rasterio.shutil import copy
 
-    with rasterio.Env(**SAFE_GDAL, GDAL_NUM_THREADS="2"), rasterio.open(source, driver="GTiff") as dataset:
+    with rasterio.Env(**SAFE_GDAL), rasterio.open(source, driver="GTiff") as dataset:
         # CGCS2000 and WGS 84 share coordinates below a metre: the label is changed, the numbers stay (null transform).
         copy(
             dataset,
             target,
             driver="COG",
-            compress="DEFLATE",
+            compress="ZSTD",  # read several times as fast as DEFLATE, and written faster
+            level=1,
             predictor="YES",
             blocksize=512,
+            num_threads="2",
+            bigtiff="IF_SAFER",
             overview_resampling="MODE" if classes else "AVERAGE",
             target_srs="EPSG:4490",
             resampling="NEAREST",

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from analyses.accessibility import StepLengths, cost_distance, minutes_per_metre, step_lengths
+from analyses.accessibility import StepLengths, best_class, cost_distance, minutes_per_metre, step_lengths
 
 SPEEDS = [20.0, 60.0, 100.0]
 COST = minutes_per_metre(SPEEDS)
@@ -109,6 +109,48 @@ def test_block_size_does_not_change_a_bit(tile: int) -> None:
 def test_order_of_the_blocks_does_not_change_a_bit(shuffle: int) -> None:
     case = grid_case(11)
     assert np.array_equal(solve(*case, tile=6, shuffle=shuffle), solve(*case, tile=53))
+
+
+@pytest.mark.parametrize("threads", [2, 4, 8])
+def test_threads_do_not_change_a_bit(threads: int) -> None:
+    case = grid_case(13, 153, 147)
+    assert np.array_equal(solve(*case, tile=16, threads=threads), solve(*case, tile=153))
+    assert np.array_equal(solve(*case, tile=5, threads=threads, shuffle=threads), solve(*case, tile=153))
+
+
+def test_speeds_far_apart_need_few_buckets() -> None:
+    """A walker and an express train: 10,000 times as fast; an hour's step beside a millisecond's."""
+    friction, sources, lengths = grid_case(17)
+    cost = minutes_per_metre([0.03, 3.0, 300.0])
+    time, expected = np.empty_like(friction, np.float32), np.empty_like(friction, np.float32)
+    cost_distance(time, friction, cost, lengths, sources, tile=10)
+    cost_distance(expected, friction, cost, lengths, sources, tile=60)
+    assert np.array_equal(time, expected)
+    everywhere_slow = minutes_per_metre([0.03, 0.03, 0.03])
+    cost_distance(expected, friction, everywhere_slow, lengths, sources)
+    assert (time <= expected).all()
+
+
+def test_progress_may_stop_the_work() -> None:
+    class Stop(Exception):
+        pass
+
+    def progress(share: float) -> None:
+        raise Stop
+
+    case = grid_case(19)
+    with pytest.raises(Stop):
+        cost_distance(
+            np.empty((53, 47), np.float32), case[0], COST, case[2], case[1], tile=8, threads=2, progress=progress
+        )
+
+
+def test_the_fastest_class_of_large_cells_by_hand() -> None:
+    friction = np.array([[0, 0, 1, 2], [0, 0, 0, 3], [1, 3, 0, 0]], dtype=np.uint8)
+    assert best_class(friction, COST, 2).tolist() == [[0, 3], [3, 0]]
+    slow_road = minutes_per_metre([20.0, 10.0, 15.0])  # class 1 is the fastest now
+    assert best_class(friction, slow_road, 2).tolist() == [[0, 1], [1, 0]]
+    assert np.array_equal(best_class(friction, COST, 1), friction)
 
 
 @settings(max_examples=40, deadline=None)

@@ -61,7 +61,7 @@ def test_resampled_values_do_not_depend_on_the_window_of_the_run(store):
 
 def test_bilinear_by_hand(tmp_path):
     """Source cells of 1°, base cells of 0.5°: weights 1/4 and 3/4 along each axis; nodata takes no part."""
-    from spatial.jobs.inputs import _Raster
+    from spatial.jobs.reading import GridRaster
     from spatial.store.raster import PublishedRaster
 
     values = np.array([[0.0, 4.0], [8.0, -9999.0]], dtype="float32")
@@ -69,8 +69,8 @@ def test_bilinear_by_hand(tmp_path):
     published = PublishedRaster(sample.layer("x"), "1", path, (110, 30, 112, 32), 2, 2, "float32", -9999.0, ((0, 8),))
     base = GeoBox.from_bbox((110, 30, 112, 32), crs="EPSG:4490", resolution=0.5)
     with rasterio.open(path) as dataset:
-        found = _Raster(dataset, published, base, (0, 0), "bilinear").read(0, 0, 4, 4)
-        halo = _Raster(dataset, published, base, (0, 0), "nearest").read(-1, -1, 3, 3)
+        found = GridRaster(dataset, published, base, (0, 0), "bilinear").read(0, 0, 4, 4)
+        halo = GridRaster(dataset, published, base, (0, 0), "nearest").read(-1, -1, 3, 3)
     assert found[0, 0] == 0.0  # the corner has one neighbour only
     assert found[0, 1] == 1.0  # 3/4 × 0 + 1/4 × 4
     # centre at (1/4, 1/4) of the way: weights 9, 3, 3 of 15, the fourth cell has no data

@@ -23,9 +23,14 @@ ASKED = {
     "province", "prefectures", "counties", "lakes", "rivers", "settlements", "airports", "dem", "hillshade", "landcover",
     "ndvi", "rain-monthly", "temperature-monthly", "nightlights", "ecological-redline", "permanent-farmland",
     "urban-growth-boundary", "functional-zones", "ramsar-sites", "nature-reserves", "weather-stations", "river-gauges",
-    "yangtze-han", "roads", "seats",
+    "yangtze-han", "roads", "seats", "land-use", "humidity-monthly", "wind", "soil", "soil-quality", "carbonate",
+    "meteorological-hazards", "geohazard", "hazard-points", "county-capacity",
 }  # fmt: skip
-MADE = {"ecological-redline", "permanent-farmland", "urban-growth-boundary", "functional-zones", "yangtze-han", "roads"}
+MADE = {
+    "ecological-redline", "permanent-farmland", "urban-growth-boundary", "functional-zones", "yangtze-han", "roads",
+    "land-use", "humidity-monthly", "wind", "soil", "soil-quality", "carbonate", "meteorological-hazards", "geohazard",
+    "hazard-points", "county-capacity",
+}  # fmt: skip
 
 
 def test_every_layer_asked_for_is_in_the_catalogue() -> None:

@@ -8,7 +8,7 @@ from rio_cogeo.cogeo import cog_validate
 
 from spatial.catalog import Layer
 from spatial.errors import CRSMismatch, LayerEmpty, NodataMissing, QualityViolation, SourceUnreadable
-from spatial.store.raster import publish_cog, sample
+from spatial.store.raster import publish_cog, sample, write_cog
 
 VALUES = np.array([[1, 2, 3], [4, -9999, 6]], dtype="float32")
 
@@ -73,6 +73,36 @@ def test_sample_reads_the_pixel_under_the_point(tmp_path):
     assert sample(raster, 108.75, 32.25) == [None]  # nodata is not a number
     assert sample(raster, 107.9, 32.75) == [None]
     assert sample(raster, 108.0, 33.0) == [1.0]  # the north-west corner belongs to the first pixel
+
+
+@pytest.mark.parametrize(
+    ("values", "nodata", "extremes"),
+    [
+        (np.array([[3.0, np.nan], [-2.0, 7.0]], "float32"), float("nan"), (-2, 7)),
+        (np.array([[np.inf, -9999.0], [5.0, 7.0]], "float32"), -9999, (5, 7)),
+        (np.array([[np.nan, -9999.0], [5.0, -np.inf]], "float32"), -9999, (5, 5)),
+        (np.array([[0, 9], [4, 255]], "uint8"), 0, (4, 255)),
+    ],
+)
+def test_statistics_are_of_the_finite_cells_with_data(tmp_path, values, nodata, extremes):
+    raster = publish_cog(layer(), "1", write(tmp_path / "r.tif", values, nodata=nodata), tmp_path / "out")
+    assert raster.statistics == (extremes,)
+
+
+def test_a_finished_cog_is_taken_as_it_is(tmp_path):
+    write_cog(write(tmp_path / "r.tif"), tmp_path / "cog.tif", classes=False)
+    raster = publish_cog(layer(), "1", tmp_path / "cog.tif", tmp_path / "out", ready=True)
+    assert raster.path.read_bytes() == (tmp_path / "cog.tif").read_bytes()
+    assert raster.statistics == ((1, 6),)
+
+
+@pytest.mark.parametrize(("classes", "expected"), [(True, 2), (False, 6.25)])
+def test_overviews_are_the_most_frequent_class_or_the_mean(tmp_path, classes, expected):
+    values = np.tile(np.array([[2, 2], [2, 19]], "float32"), (600, 600))
+    path = write(tmp_path / "r.tif", values, transform=from_origin(108.0, 33.0, 0.001, 0.001))
+    write_cog(path, tmp_path / "cog.tif", classes=classes)
+    with rasterio.open(tmp_path / "cog.tif", overview_level=0) as dataset:
+        assert (dataset.read(1) == expected).all()
 
 
 CASES = {

@@ -111,6 +111,64 @@ def test_slope_against_gdaldem_on_an_albers_grid(tmp_path: Path) -> None:
     assert difference.max() < 0.15
 
 
+def by_numpy(z: np.ndarray, size: CellSize) -> np.ndarray:
+    """Horn's slope written out with numpy and its arctan."""
+    z = z.astype(np.float64)
+    east = z[:-2, 2:] + 2 * z[1:-1, 2:] + z[2:, 2:]
+    west = z[:-2, :-2] + 2 * z[1:-1, :-2] + z[2:, :-2]
+    south = z[2:, :-2] + 2 * z[2:, 1:-1] + z[2:, 2:]
+    north = z[:-2, :-2] + 2 * z[:-2, 1:-1] + z[:-2, 2:]
+    p, q = (east - west) / (8 * size.x[:, np.newaxis]), (south - north) / (8 * size.y[:, np.newaxis])
+    return np.where(np.isnan(z[1:-1, 1:-1]), np.nan, np.degrees(np.arctan(np.hypot(p, q))))
+
+
+@settings(deadline=None)
+@given(
+    arrays(np.float32, (9, 21), elements=st.one_of(st.floats(-100, 9000, width=32), st.just(np.nan))),
+    st.floats(1, 1000),
+)
+def test_slope_is_horns_formula(z: np.ndarray, metres: float) -> None:
+    size = CellSize(np.linspace(metres, 2 * metres, 7), np.full(7, metres))
+    assert slope_horn(z, size) == pytest.approx(by_numpy(z, size), rel=1.2e-7, abs=3e-9, nan_ok=True)
+
+
+def test_slope_of_a_cliff_and_of_the_smallest_step() -> None:
+    z = np.zeros((3, 3))
+    z[:, 2] = 1e9
+    assert slope_horn(z, square(1, 1))[0, 0] == 90
+    z[:, 2] = 1e-9
+    assert slope_horn(z, square(1, 1))[0, 0] == pytest.approx(math.degrees(0.5e-9), rel=1e-6)
+
+
+def test_slope_is_rounded_to_its_step() -> None:
+    z = np.random.default_rng(1).normal(500, 30, (50, 60))
+    rounded = slope_horn(z, square(30, 48), step=1 / 64)
+    assert (rounded * 64 % 1 == 0).all()
+    assert np.abs(rounded - slope_horn(z, square(30, 48))).max() <= 1 / 128 + 1e-5
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (7, 13), (64, 5), (40, 33)])
+def test_slope_and_relief_of_blocks_are_those_of_the_whole_bit_for_bit(height: int, width: int) -> None:
+    z = np.random.default_rng(1).normal(500, 300, (80, 580)).astype(np.float32)
+    z[20:23, 300:310] = np.nan
+    size = cell_size(33.4, 1 / 3600, 1 / 3600, 0, 66)
+    slope, relief = slope_horn(z[6:-6, 6:-6], size), local_relief(z, 15)
+    assert slope.shape == relief.shape == (66, 566)
+    for row in range(0, 66, height):
+        for col in range(0, 566, width):
+            h, w = min(height, 66 - row), min(width, 566 - col)
+            part = z[row : row + h + 14, col : col + w + 14]
+            here = CellSize(size.x[row : row + h], size.y[row : row + h])
+            assert slope_horn(part[6:-6, 6:-6], here).tobytes() == slope[row : row + h, col : col + w].tobytes()
+            assert local_relief(part, 15).tobytes() == relief[row : row + h, col : col + w].tobytes()
+
+
+@pytest.mark.parametrize("side", [0, 2, 11])
+def test_a_relief_window_that_does_not_fit_is_named(side: int) -> None:
+    with pytest.raises(ValueError, match=f"side {side}"):
+        local_relief(np.zeros((9, 9)), side)
+
+
 @pytest.mark.parametrize(("cell", "side"), [(30, 15), (28.6, 15), (50, 9), (100, 5), (150, 3), (855, 3)])
 def test_relief_window_is_about_20_hectares(cell: float, side: int) -> None:
     assert relief_side(cell, 20) == side
@@ -128,10 +186,18 @@ def test_relief_by_hand_and_with_holes() -> None:
 
 
 @settings(deadline=None)
-@given(arrays(np.float32, (9, 11), elements=st.floats(0, 3000, width=32)), st.sampled_from([3, 5, 7]))
+@given(
+    arrays(np.float32, (9, 11), elements=st.one_of(st.floats(0, 3000, width=32), st.just(np.nan))),
+    st.sampled_from([1, 3, 5, 7, 9]),
+)
 def test_relief_is_the_moving_window(z: np.ndarray, side: int) -> None:
     windows = np.lib.stride_tricks.sliding_window_view(z, (side, side))
-    assert np.array_equal(local_relief(z, side), windows.max((2, 3)) - windows.min((2, 3)))
+    middle = windows[:, :, side // 2, side // 2]
+    high = np.where(np.isnan(windows), -np.inf, windows).max((2, 3))
+    low = np.where(np.isnan(windows), np.inf, windows).min((2, 3))
+    with np.errstate(invalid="ignore"):
+        expected = np.where(np.isnan(middle), np.nan, (high - low).astype(np.float32))
+    assert np.array_equal(local_relief(z, side), expected, equal_nan=True)
 
 
 @settings(deadline=None)

@@ -1,0 +1,120 @@
+"""Fields (场): rasters coarser than the run's grid, held whole in memory and read at each cell, the same in every block.
+
+A climate or soil raster is small; reading it through windows for every block of a 30 m run would cost more than the
+analysis. What is derived from it alone (annual rain, erodibility) is computed once on its own grid, then read here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from spatial.compiled import compiled
+from spatial.jobs.contract import Axis, RasterInput
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["MOST_CELLS", "Field", "Values", "values_of"]
+
+MOST_CELLS = 8_000_000
+"""Largest raster, in cells, that is held whole; larger ones are read by window."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One band on its own grid, read at the cells of the run.
+
+    Attributes
+    ----------
+    values : float32 (rows, cols), NaN = nodata
+    rows, cols : Axis
+        Of the raster that it came from.
+    method : {"bilinear", "nearest"}
+        Bilinear: mean of the four nearest centres by distance, cells without data take no part; NaN where the cell that
+        holds the point has none. Nearest: the cell that holds the point.
+
+    Examples
+    --------
+    >>> field = Field(np.array([[0.0, 10.0]], np.float32), Axis(1.0, 0.0, 0), Axis(0.5, -0.25, 0), "bilinear")
+    >>> field.block(0, 0, 1, 4).tolist()
+    [[0.0, 2.5, 7.5, 10.0]]
+    """
+
+    values: NDArray[np.float32]
+    rows: Axis
+    cols: Axis
+    method: Literal["bilinear", "nearest"]
+
+    def block(self, row: int, col: int, height: int, width: int) -> NDArray[np.float32]:
+        """float32 (height, width) of the run's cells from (row, col) on; NaN outside the raster."""
+        out = np.empty((height, width), dtype=np.float32)
+        read = _bilinear if self.method == "bilinear" else _nearest
+        compiled(read)(self.values, self.rows.positions(row, height), self.cols.positions(col, width), out)
+        return out
+
+
+@dataclass(frozen=True)
+class _Window:
+    """A raster on the run's own grid (or too large to hold), read by window."""
+
+    raster: RasterInput
+    band: int
+
+    def block(self, row: int, col: int, height: int, width: int) -> NDArray[np.float32]:
+        return self.raster.read(row, col, height, width, band=self.band)
+
+
+Values = Field | _Window
+"""Anything with ``block(row, col, height, width)``."""
+
+
+def values_of(raster: RasterInput, *, band: int = 1, method: Literal["bilinear", "nearest"] = "bilinear") -> Values:
+    """A band of a raster input, held whole if it is small."""
+    rows, cols = raster.source_shape
+    if rows * cols > MOST_CELLS:
+        return _Window(raster, band)
+    return Field(raster.source(band=band), *raster.axes(), method)
+
+
+def _bilinear(values: Any, rows: Any, cols: Any, out: Any) -> None:
+    height, width = values.shape
+    for a in range(rows.size):
+        i = int(np.floor(rows[a]))
+        v = rows[a] - i
+        own_i = i + 1 if v >= 0.5 else i
+        for b in range(cols.size):
+            j = int(np.floor(cols[b]))
+            u = cols[b] - j
+            own_j = j + 1 if u >= 0.5 else j
+            if own_i < 0 or own_i >= height or own_j < 0 or own_j >= width or np.isnan(values[own_i, own_j]):
+                out[a, b] = np.nan
+                continue
+            total = 0.0
+            weights = 0.0
+            for down in range(2):
+                r = i + down
+                if r < 0 or r >= height:
+                    continue
+                for right in range(2):
+                    c = j + right
+                    if c < 0 or c >= width:
+                        continue
+                    value = values[r, c]
+                    if np.isnan(value):
+                        continue
+                    weight = (v if down == 1 else 1 - v) * (u if right == 1 else 1 - u)
+                    total += np.float64(value) * weight
+                    weights += weight
+            out[a, b] = total / weights
+
+
+def _nearest(values: Any, rows: Any, cols: Any, out: Any) -> None:
+    height, width = values.shape
+    for a in range(rows.size):
+        i = int(np.floor(rows[a] + 0.5))
+        for b in range(cols.size):
+            j = int(np.floor(cols[b] + 0.5))
+            out[a, b] = values[i, j] if 0 <= i < height and 0 <= j < width else np.nan
