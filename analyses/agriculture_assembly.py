@@ -20,6 +20,7 @@ from analyses.climate import dryness, turc_potential
 from analyses.fields import Field, Values, values_of
 from analyses.hazards import meteorological_hazard
 from analyses.preparation import Units
+from analyses.rules import AgriculturalRules, agricultural_rules
 from analyses.soil import silt_content, soil_environment
 from analyses.sources import AccumulatedTemperature, FromField, OfTerrain, onto
 from spatial.catalog import Text
@@ -30,7 +31,6 @@ from spatial.units import geodesic_areas
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from analyses.rules import AgriculturalRules
 
 __all__ = ["PADDY", "agricultural_assessment"]
 
@@ -82,7 +82,7 @@ class _Quota:
 
 def agricultural_assessment(inputs: Inputs, parameters: Any, prepared: Prepared) -> Assembly:
     """The agricultural assessment of a run: every factor that the inputs carry."""
-    rules = prepared.farming
+    rules = agricultural_rules(inputs.rules)
     specs = agricultural_factors(rules)
     water = {"precipitation": "precipitation", "dryness": "dryness", "quota": "water-quota"}[parameters.water_indicator]
     land_use = values_of(inputs.rasters["land_use"], method="nearest") if "land_use" in inputs.rasters else None

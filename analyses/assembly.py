@@ -14,7 +14,7 @@ from analyses.chain import Graded
 from analyses.location import TravelTime
 from analyses.patches import patch_areas, row_areas_dm2
 from analyses.preparation import Units, burned, check_grid, find_travel_time, inside_of, unit_numbers
-from analyses.rules import AgriculturalRules, PatchRule, Sourced, UrbanRules, agricultural_rules, urban_rules
+from analyses.rules import PatchRule, Sourced, UrbanRules, urban_rules
 from analyses.sources import Climate, FromField, climate_of, reference_elevation
 from analyses.stations import FactorSpec
 from analyses.terrain import cell_size, relief_side
@@ -75,7 +75,6 @@ class Prepared:
 
     terrain: Terrain
     urban: UrbanRules
-    farming: AgriculturalRules
     cell_m: float
     inside: NDArray[np.uint8] | None
     surface: NDArray[np.uint8] | None
@@ -115,7 +114,6 @@ def prepare(
     *,
     titles: Mapping[str, Text],
     layers: Mapping[str, str],
-    block: int,
     progress: Callable[[float, str], None],
 ) -> Prepared:
     """Check the grid, burn the masks, find travel time, and read what climate needs.
@@ -125,7 +123,7 @@ def prepare(
     CRSMismatch, GridMismatch, InvalidParameter, LayerDefinitionInvalid, QualityViolation
     """
     check_grid(inputs)
-    urban, farming = urban_rules(inputs.rules), agricultural_rules(inputs.rules)
+    urban = urban_rules(inputs.rules)
     progress(0.0, "读取边界与水面 limits and water surfaces")
     inside = inside_of(inputs, parameters)
     surface = burned(inputs, ("lakes", "rivers"), "surface")
@@ -138,7 +136,6 @@ def prepare(
         urban,
         titles=titles,
         layers=layers,
-        tile=block,
         progress=lambda s: progress(0.15 + 0.85 * s, "计算通行时间 travel time"),
     )
     affine, rows = inputs.grid.affine, inputs.grid.shape.y
@@ -161,7 +158,7 @@ def prepare(
     if travel is not None:
         masks["minutes"] = _Minutes(travel, urban.location)
     return Prepared(
-        terrain, urban, farming, cell_m, inside, surface, farmland, units, travel, why, row_areas_dm2(inputs.grid), masks,
+        terrain, urban, cell_m, inside, surface, farmland, units, travel, why, row_areas_dm2(inputs.grid), masks,
         _temperature(inputs, urban),
     )  # fmt: skip
 

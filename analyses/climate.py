@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analyses.grading import GradeTable, LevelTable
+from analyses.grading import GradeTable, LevelTable, quantise
 from spatial.catalog import Text
 from spatial.compiled import compiled
 from spatial.errors import GridMismatch, QualityViolation
@@ -368,7 +368,7 @@ def dryness(
     p = np.asarray(precipitation, dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         index = np.where(p > 0, e / p, np.nan)
-    return (np.round(index / step) * step).astype(np.float32)
+    return quantise(index, step)
 
 
 # -- comfort -----------------------------------------------------------------------------------------------------------
@@ -573,6 +573,6 @@ def air_capacity(
             "大气环境容量缺静风日数与平均风速，至少需要一项",
             "air environment capacity needs calm days or mean wind speed",
         )
-    worst = np.maximum.reduce(grades)
-    known = np.minimum.reduce(grades) > 0
-    return np.where(known, worst, np.nan).astype(np.float32)
+    worst: NDArray[np.float32] = np.maximum.reduce(grades).astype(np.float32)
+    worst[np.minimum.reduce(grades) == 0] = np.nan
+    return worst

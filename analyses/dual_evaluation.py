@@ -207,7 +207,6 @@ class DualEvaluation:
             parameters,
             titles={spec.role: spec.title for spec in self.inputs},
             layers={spec.role: spec.layer for spec in self.inputs},
-            block=self.block,
             progress=lambda share, text: progress(0.3 * share, text),
         )
         made: dict[str, Assembly] = {

@@ -493,6 +493,15 @@ def _ranked(limits: Thresholds) -> GradeTable:
     return GradeTable.model_validate({"grades": rows})
 
 
+def _unranked(rules: EcologicalRules, service: str) -> Station:
+    """Stands in for a service before the ranking, where no other factor is there: grade 1 wherever it has a value."""
+    about = _about(rules, service)
+    return Station(
+        id=service, title=about.title, kind="higher", factor=service, unit=about.unit, levels=(1,),
+        table=((1,), *((g,) for g in range(1, 6))), compare=(0,) * 6, source=about.source, tag=about.tag,
+    )  # fmt: skip
+
+
 def ecological_chain(
     rules: EcologicalRules,
     plan: EcologyPlan,
@@ -508,7 +517,8 @@ def ecological_chain(
     Parameters
     ----------
     thresholds : mapping
-        Service → limits by `ServiceHistogram.thresholds`; a service that is absent or None (0 everywhere) is left out.
+        Service → limits by `ServiceHistogram.thresholds`. A service that is absent (not ranked yet) or None (0
+        everywhere) is left out; so an empty mapping gives the stations that every cell knows by itself.
     breaks : str, optional
         Name of the set of breaks of the sensitivity index.
 
@@ -529,6 +539,7 @@ def ecological_chain(
             allowed=names,
         )
     stations: list[Station] = []
+    pending: list[str] = []
     for name in plan.factors:
         about = _about(rules, name)
         if name in plan.monitored:
@@ -537,6 +548,7 @@ def ecological_chain(
         elif name in plan.services:
             limits = thresholds.get(name)
             if limits is None:
+                pending += [name] if name not in thresholds else []
                 continue
             table = _ranked(limits)
             about = about.model_copy(update={"source": f"{about.source}；{rules.ranking.source}"})
@@ -547,6 +559,8 @@ def ecological_chain(
         # Compared with 0, the blame goes to the first factor that reaches the final grade, not to the first that rises.
         found = higher(name, name, table, about=about, required=True)
         stations.append(found.model_copy(update={"compare": (0,) * 6}))
+    if not stations and pending:
+        stations.append(_unranked(rules, pending[0]))
     if not stations:
         raise InvalidParameter(
             "生态保护重要性没有一项可以分级：各项服务量处处为 0",

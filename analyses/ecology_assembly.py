@@ -192,7 +192,7 @@ def _quantities(inputs: Inputs, rules: EcologicalRules, prepared: Prepared) -> d
     found["erosivity"] = _field(rain_erosivity_monthly(months, rules.erosivity_monthly), rain)
     if prepared.temperature is not None:
         climate: Climate = prepared.temperature
-        lapse = prepared.farming.accumulated_temperature.lapse_c_per_100m
+        lapse = prepared.urban.comfort.lapse_c_per_100m
         found["temperature"] = MeanTemperature(
             Field(climate.monthly.mean(axis=0).astype(np.float32), climate.rows, climate.cols, "bilinear"),
             Field(climate.reference.astype(np.float32), climate.rows, climate.cols, "bilinear"),

@@ -395,9 +395,13 @@ def default_slope_length(cell_degrees: float, rules: EcologicalRules) -> float:
 
 
 def cover_management_table(rule: CoverManagementRule, cover_step: float) -> NDArray[np.float64]:
-    """C of each land-use code and cover 0, step, … 1; float64 (256, n), NaN for codes that the rule does not know."""
+    """C of each land-use code and cover 0, step, … 1; float64 (codes, n).
+
+    NaN for codes that the rule does not know; the last row stands for all higher codes.
+    """
     cover = np.arange(round(1 / cover_step) + 1) * cover_step
-    table = np.full((256, cover.size), np.nan)
+    highest = max(*rule.land_use, *rule.fixed, *rule.dryland.codes)
+    table = np.full((highest + 2, cover.size), np.nan)
     # «70–90» and «>90»: the last break belongs below, the others above.
     classes = np.searchsorted(np.array(rule.breaks[:-1]), cover, side="right") + (cover > rule.breaks[-1])
     for code, family in rule.land_use.items():
@@ -445,7 +449,7 @@ def cover_management(
         )
     table = cover_management_table(rule, cover_step)
     index = np.rint(np.where(known, values, 0) / cover_step).astype(np.int64)
-    return np.where(known, table[np.asarray(land_use, dtype=np.int64), index], np.nan).astype(np.float32)
+    return np.where(known, table[np.minimum(land_use, table.shape[0] - 1), index], np.nan).astype(np.float32)
 
 
 # -- A --------------------------------------------------------------------------------------------------------------------
@@ -490,7 +494,7 @@ def _rusle(
             continue
         s = min(max(int(np.rint(slope[i] * 64.0)), 0), ls.size - 1)
         v = min(max(int(np.rint(cover[i] * per_cover)), 0), c.shape[1] - 1)
-        factor = c[code, v]
+        factor = c[min(code, c.shape[0] - 1), v]
         if factor != factor:
             out[i] = np.nan
             continue

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from spatial.compiled import compiled
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -33,6 +35,8 @@ __all__ = [
 ]
 
 WORST = 5
+COMPILE_FROM = 100_000
+"""Cells from which on a loop compiled by numba pays; the answer is the same to the bit."""
 
 
 class _Model(BaseModel):
@@ -112,10 +116,7 @@ class GradeTable(_Model):
 
     def grade(self, values: NDArray[Any]) -> NDArray[np.int8]:
         """Grade of each value; int8, same shape, 0 where the value is NaN."""
-        starts, grades = self._lookup
-        values = np.asarray(values, dtype=np.float64)
-        found = grades[np.searchsorted(starts, values, side="right").clip(max=len(grades) - 1)]
-        return np.where(np.isnan(values), np.int8(0), found)
+        return _look_up(np.asarray(values), *self._lookup)
 
 
 CLASS_VALUES = GradeTable.model_validate(
@@ -169,10 +170,7 @@ class LevelTable(_Model):
 
     def level(self, values: NDArray[Any]) -> NDArray[np.int8]:
         """Level of each value; int8, same shape, 0 where the value is NaN."""
-        starts, levels = self.lookup
-        values = np.asarray(values, dtype=np.float64)
-        found = levels[np.searchsorted(starts, values, side="right").clip(max=len(levels) - 1)]
-        return np.where(np.isnan(values), np.int8(0), found)
+        return _look_up(np.asarray(values), *self.lookup)
 
 
 class Step(Interval):
@@ -297,4 +295,34 @@ def quantise(values: NDArray[Any], step: float) -> NDArray[np.float32]:
     >>> quantise(np.array([3.1, np.nan, 8.0]), 0.25).tolist()
     [3.0, nan, 8.0]
     """
-    return (np.round(np.asarray(values, dtype=np.float64) / step) * step).astype(np.float32)
+    array = np.asarray(values)
+    if array.size < COMPILE_FROM:
+        return (np.rint(array.astype(np.float64) / step) * step).astype(np.float32)
+    out = np.empty(array.size, dtype=np.float32)
+    compiled(_round)(np.ascontiguousarray(array).ravel(), float(step), out)
+    return out.reshape(array.shape)
+
+
+def _round(values: Any, step: Any, out: Any) -> None:
+    for i in range(values.size):
+        out[i] = np.float32(np.rint(np.float64(values[i]) / step) * step)
+
+
+def _look_up(values: NDArray[Any], starts: NDArray[np.float64], levels: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Level of the interval of each value; 0 where it is NaN."""
+    if values.size < COMPILE_FROM:
+        array = values.astype(np.float64)
+        found = levels[np.searchsorted(starts, array, side="right").clip(max=len(levels) - 1)]
+        return np.where(np.isnan(array), np.int8(0), found)
+    out = np.empty(values.size, dtype=np.int8)
+    compiled(_scan)(np.ascontiguousarray(values).ravel(), starts, levels, out)
+    return out.reshape(values.shape)
+
+
+def _scan(values: Any, starts: Any, levels: Any, out: Any) -> None:
+    for i in range(values.size):
+        v = np.float64(values[i])
+        k = 0
+        for start in starts:
+            k += v >= start
+        out[i] = levels[k] if v == v else 0

@@ -13,7 +13,7 @@ import numpy as np
 
 from analyses.grading import quantise
 from analyses.ranking import value_range
-from spatial.errors import QualityViolation
+from spatial.errors import InvalidParameter, QualityViolation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -84,6 +84,8 @@ def npp_service(
 
     Raises
     ------
+    InvalidParameter
+        If the limits of a quantity are not given.
     QualityViolation
         If a quantity has one value everywhere: it cannot be normalised.
 
@@ -97,6 +99,12 @@ def npp_service(
     """
     product = np.asarray(values["npp"], dtype=np.float64)
     for name in NPP_NEEDS[service][1:]:
+        if name not in limits:
+            raise InvalidParameter(
+                f"NPP 法缺少因子 {name} 的全域最小、最大值，请先统计（Extent）",
+                f"the NPP method lacks least and greatest {name} of the run; find them first (Extent)",
+                parameter="npp_limits",
+            )
         low, high = limits[name]
         if not low < high:
             raise QualityViolation(

@@ -121,7 +121,6 @@ def find_travel_time(
     *,
     titles: Mapping[str, Text],
     layers: Mapping[str, str],
-    tile: int,
     progress: Callable[[float], None],
 ) -> tuple[TravelTime | None, Text | None]:
     """Minutes to the centres, or why location is not assessed.
@@ -155,7 +154,8 @@ def find_travel_time(
         extent=[frames[r] for r in ("counties", "roads", "seats") if r in frames],
         cover_window="counties" not in frames,
         scratch=inputs.scratch,
-        tile=tile,
+        coarsen=parameters.location_coarsen,
+        threads=inputs.threads,
         progress=progress,
     )
     return travel, None

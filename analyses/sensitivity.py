@@ -20,8 +20,8 @@ from analyses.blocks import Arrays, Window, block_windows, run_blocks
 from analyses.chain import Chain
 from analyses.perturbation import Spread, draw, one_at_a_time
 from analyses.sensitivity_result import (
-    LIKELY_STYLE_COLORS,
     area_table,
+    class_colors,
     factors,
     notes,
     one_at_a_time_table,
@@ -279,7 +279,7 @@ class SuitabilitySensitivity:
             tuple(sorted(set(chain.classes.values()))),
             parameters.sample,
         )
-        sums = self._count(work, inputs, outputs, chain, parameters, progress)
+        sums = self._count(work, inputs, outputs, chain, progress)
         if not sums[0, 1:CHANGED].any():
             raise LayerEmpty(
                 f"图层 {parameters.layer} 在所选范围内没有可评价的像元，请换一个范围",
@@ -305,13 +305,12 @@ class SuitabilitySensitivity:
         inputs: Inputs,
         outputs: Outputs,
         chain: Chain,
-        parameters: SensitivityParameters,
         progress: Progress,
     ) -> NDArray[np.int64]:
         """Run every block; dm² of (recorded, simulations, variants) × (0, classes 1–6, changed)."""
         writers: tuple[RasterOutput, RasterOutput] | None = None
         if work.maps:
-            writers = self._open(outputs, chain, work.numbers, parameters)
+            writers = self._open(outputs, chain, work.numbers, class_colors(inputs.rasters.get("result")))
         sums = np.zeros((1 + len(work.simulations) + len(work.variants), _SLOTS), dtype=np.int64)
 
         def keep(window: Window, found: Arrays) -> None:
@@ -335,7 +334,7 @@ class SuitabilitySensitivity:
         return sums
 
     def _open(
-        self, outputs: Outputs, chain: Chain, numbers: Sequence[int], parameters: SensitivityParameters
+        self, outputs: Outputs, chain: Chain, numbers: Sequence[int], colors: Mapping[int, str]
     ) -> tuple[RasterOutput, RasterOutput]:
         probability = outputs.raster(
             "probability",
@@ -360,10 +359,7 @@ class SuitabilitySensitivity:
                 domain=titles,
             ),
         )
-        classes = [
-            {"value": n, "color": color, "title": titles[n].model_dump()}
-            for n, color in zip(numbers, LIKELY_STYLE_COLORS, strict=False)
-        ]
+        classes = [{"value": n, "color": colors.get(n, "#888888"), "title": titles[n].model_dump()} for n in numbers]
         likely = outputs.raster(
             "likely",
             bands=bands,

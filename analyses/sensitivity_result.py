@@ -11,14 +11,14 @@ from analyses.chain import Chain
 from analyses.perturbation import Spread, Variant
 from analyses.whatif import NOT_LOCAL
 from spatial.catalog import Band, Text
-from spatial.jobs.contract import Factor
+from spatial.jobs.contract import Factor, RasterInput
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
-    "LIKELY_STYLE_COLORS",
     "area_table",
+    "class_colors",
     "factors",
     "notes",
     "one_at_a_time_table",
@@ -26,12 +26,21 @@ __all__ = [
     "probability_style",
 ]
 
-LIKELY_STYLE_COLORS = ("#1a9850", "#fee08b", "#d73027", "#7b3294", "#4d4d4d", "#2166ac")
+_COLORS = ("#1a9850", "#fee08b", "#d73027", "#7b3294", "#4d4d4d", "#2166ac")
 _CHANGED = 7
 
 
 def _title(chain: Chain, number: int) -> Text:
     return chain.class_titles.get(number, Text(zh=f"{number} 类", en=f"class {number}"))
+
+
+def class_colors(result: RasterInput | None) -> dict[int, str]:
+    """Colour of each class: as in the style of the result layer, else green to red."""
+    colors = dict(enumerate(_COLORS, start=1))
+    style = {} if result is None else result.layer.style
+    if style.get("band", "class") == "class":
+        colors |= {int(one["value"]): str(one["color"]) for one in style.get("classes", [])}
+    return colors
 
 
 def probability_bands(chain: Chain, numbers: Sequence[int]) -> tuple[Band, ...]:

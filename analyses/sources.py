@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from analyses.assessment import Block
-from analyses.climate import Positions, accumulated_temperature, comfort, interpolate
+from analyses.climate import Positions, accumulated_temperature, comfort, interpolate, positions
 from analyses.fields import Values
 from analyses.grading import LevelTable, quantise
 from spatial.jobs.contract import Axis, RasterInput
@@ -78,15 +78,9 @@ class Climate:
     cols: Axis
 
     def positions(self, block: Block) -> Positions:
-        """Where the block's rows and columns lie on the climate grid; held at its outer centres, NaN beyond it."""
-        row, col, height, width = block.window
+        """Where the block's rows and columns lie on the climate grid."""
         r, c = self.monthly.shape[1:]
-        return Positions(_held(self.rows.positions(row, height), r), _held(self.cols.positions(col, width), c))
-
-
-def _held(position: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    inside = (position >= -0.5) & (position <= count - 0.5)
-    return np.where(inside, position.clip(0, count - 1), np.nan)
+        return positions((self.rows, self.cols), (r, c), block.window)
 
 
 @dataclass(frozen=True)
@@ -113,8 +107,8 @@ class Comfort:
     """Comfort (舒适度): the most frequent monthly level of the temperature–humidity index."""
 
     climate: Climate
-    humidity: NDArray[np.float64]
-    """float64 (12, r, c), share 0–1, on the grid of the temperature."""
+    humidity: Climate
+    """Monthly humidity, share 0–1; its reference height plays no part."""
     table: LevelTable
     lapse_c_per_100m: float
 
@@ -122,11 +116,12 @@ class Comfort:
         """float32, level 1–7."""
         return comfort(
             self.climate.monthly,
-            self.humidity,
+            self.humidity.monthly,
             block.elevation,
             self.climate.reference,
             self.climate.positions(block),
             self.table,
+            at_humidity=self.humidity.positions(block),
             lapse_c_per_100m=self.lapse_c_per_100m,
         )
 

@@ -12,7 +12,8 @@ from analyses.assessment import Assessment, Block, Given, Source
 from analyses.climate import MONTHS, air_capacity, humidity_share
 from analyses.fields import Values, values_of
 from analyses.grading import GradeTable
-from analyses.sources import Climate, Comfort, FromField, OfTerrain, onto
+from analyses.rules import Range
+from analyses.sources import Comfort, FromField, OfTerrain, climate_of
 from analyses.stations import FactorSpec
 from analyses.urban import urban_chain, urban_factors, urban_knock_outs
 from spatial.catalog import Text
@@ -96,12 +97,15 @@ def urban_assessment(inputs: Inputs, parameters: Any, prepared: Prepared) -> Ass
         row = rules.location.rows[parameters.location_row]
         crossing_zh = "可通行" if parameters.water_passable else "不可通行（桥除外）"
         crossing_en = "passable" if parameters.water_passable else "impassable except on roads"
+        times = parameters.location_coarsen
+        coarse_zh = "" if times == 1 else f"；在 {times} 倍像元上计算"
+        coarse_en = "" if times == 1 else f"; solved on cells {times} times as large"
         sources["location"] = Given("minutes")
         said["location"] = Text(
-            zh=f"{row.title.zh}；道路以外 {parameters.offroad_speed_kmh:g} km/h；水面{crossing_zh}",
-            en=f"{row.title.en}; off-road {parameters.offroad_speed_kmh:g} km/h; water surfaces {crossing_en}",
+            zh=f"{row.title.zh}；道路以外 {parameters.offroad_speed_kmh:g} km/h；水面{crossing_zh}{coarse_zh}",
+            en=f"{row.title.en}; off-road {parameters.offroad_speed_kmh:g} km/h; water surfaces {crossing_en}{coarse_en}",
         )
-    patches = bool(getattr(parameters, "apply_patches", True))
+    patches = bool(parameters.apply_patches)
     if patches:
         said["patch"] = Text(
             zh="按面积分级，8 邻接，最多修正一级", en="by area of 8-connected patches, one grade at most"
@@ -133,7 +137,12 @@ def urban_assessment(inputs: Inputs, parameters: Any, prepared: Prepared) -> Ass
 
 def _hazards(inputs: Inputs, sources: dict[str, Source], said: dict[str, Text]) -> None:
     if "geohazard" in inputs.rasters:
-        sources["geohazard"] = FromField(values_of(inputs.rasters["geohazard"], method="nearest"))
+        raster = inputs.rasters["geohazard"]
+        levels = Range(min=1, max=5)
+        levels.require(
+            raster.source(), what=Text(zh="灾害级别", en="hazard level"), unit="1 极高 – 5 低", layer=raster.layer_id
+        )
+        sources["geohazard"] = FromField(values_of(raster, method="nearest"))
         said["geohazard"] = Text(
             zh="崩滑流易发性图层；地面塌陷、地面沉降、断裂没有图层，未计入",
             en="landslide susceptibility layer; collapse, subsidence and faults have no layer and are left out",
@@ -165,11 +174,8 @@ def _comfort(
     share = humidity_share(
         months, rules.comfort.plausible_humidity_percent, layer=raster.layer_id, declared=raster.unit
     )
-    climate: Climate = prepared.temperature
-    rows, cols = raster.axes()
-    sources["comfort"] = Comfort(
-        climate, onto(share, rows, cols, climate), rules.comfort.thi, rules.comfort.lapse_c_per_100m
-    )
+    humid = climate_of(raster, share, np.zeros(share.shape[1:]))
+    sources["comfort"] = Comfort(prepared.temperature, humid, rules.comfort.thi, rules.comfort.lapse_c_per_100m)
     said["comfort"] = Text(
         zh=f"温湿指数，十二个月的众数；直减率 {rules.comfort.lapse_c_per_100m:g} ℃/100 m",
         en=f"THI, mode of twelve months; lapse rate {rules.comfort.lapse_c_per_100m:g} ℃ per 100 m",

@@ -161,6 +161,7 @@ def parameter_rows(parameters: UrbanSuitabilityParameters, rules: UrbanRules) ->
         ("apply_relief", parameters.apply_relief, rules.relief),
         ("apply_location", parameters.apply_location, rules.location),
         ("water_passable", parameters.water_passable, rules.water_surface),
+        ("location_coarsen", parameters.location_coarsen, rules.location),
         ("apply_patches", parameters.apply_patches, rules.patch),
         *((f"speed_{name}_kmh", speed, rules.speeds) for name, speed in rules.speeds.roads.items()),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from analyses.whatif import factors_of
 from spatial.catalog import Layer
 from spatial.grid import TILE_MATRIX_SETS
 from spatial.store.vector import PublishedTable
@@ -72,6 +73,8 @@ def _layer(layer: Layer, published: Published, snapshot: Snapshot) -> dict[str, 
         "geometry_type": None,
         "file": None,
         "derived_from": list(layer.derived_from),
+        # Only a layer that carries a chain, or names the one that does, can be asked «why» and «what if».
+        "whatif": f"/tiles/{layer.id}/whatif.json" if factors_of(layer) else None,
     }
     if isinstance(published, PublishedTable):
         document |= {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import pickle
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -409,6 +410,8 @@ def test_npp_services_by_hand_and_run() -> None:
     by_hand = 800 * share["soil_infiltration"] * share["rain"] * (1 - share["slope"])
     assert float(found["npp_water"][3, 4]) == pytest.approx(by_hand, abs=1 / 16)
     assert chain.run(found).suitability.max() == 3
+    with pytest.raises(InvalidParameter, match="least and greatest"):
+        npp_service("npp_soil", values | {"erodibility": values["npp"]}, {}, 0.0625)
     with pytest.raises(QualityViolation, match="normalised"):
         npp_service("npp_soil", values, {"erodibility": (1, 1), "slope": (0, 9)}, 0.0625)
 
@@ -459,6 +462,30 @@ def test_three_by_three_rule(sensitivity: float, service: float, grade: int, rea
     assert again.run(cell).reason.tolist() == chain.run(cell).reason.tolist()
 
 
+def test_ranked_services_after_the_local_stations_give_the_same() -> None:
+    """Pass 1 runs what a cell knows by itself, pass 2 the ranked services: as if the chain had run at once."""
+    engine = engine_of()
+    chain, found = ranked(engine, block())
+    local = ecological_chain(RULES, engine.plan, {})
+    assert [s.id for s in local.stations] == list(engine.plan.local)
+    assert chain.stations[: len(local.stations)] == local.stations
+    whole, later = chain.run(found), chain.tail(engine.plan.services[0], found, local.run(found))
+    for name in ("grade", "suitability", "reason"):
+        assert (getattr(whole, name) == getattr(later, name)).all(), name
+
+
+def test_a_run_with_services_only() -> None:
+    plan = plan_ecology(RULES, ("rain", "temperature", "land_use"))
+    assert plan.factors == plan.services == ("water_conservation",)
+    before = ecological_chain(RULES, plan, {})
+    values = {"water_conservation": f32(0, 5, 8, np.nan)}
+    assert before.run(values).grade.tolist() == [[1, 1, 1, 0]]
+    after = ecological_chain(RULES, plan, {"water_conservation": t_any()})
+    assert after.tail("water_conservation", values, before.run(values)).suitability.tolist() == [[3, 2, 1, 0]]
+    with pytest.raises(InvalidParameter, match="0 everywhere"):
+        ecological_chain(RULES, plan, {"water_conservation": None})
+
+
 def test_cell_without_a_value_is_not_assessed() -> None:
     engine = engine_of()
     values = block()
@@ -481,6 +508,15 @@ def test_monitored_layers_replace_the_index() -> None:
     assert [station.levels[station.interval(v)] for v in (1, 2, 3, 4, 5, 6)] == [1, 1, 3, 3, 5, 5]
     found = ecology_engine(RULES, plan, slope_length=30.75, ndvi_limits=(0.2, 0.9)).block(values)
     assert (found["water_soil_loss"] == values["erosion_intensity"]).all()
+
+
+def test_the_engine_travels_to_another_process() -> None:
+    engine = engine_of()
+    sent = pickle.dumps(engine)
+    assert len(sent) < 500_000  # it goes with every block
+    again = pickle.loads(sent).block(block())
+    for name, found in engine.block(block()).items():
+        assert found.tobytes() == again[name].tobytes(), name
 
 
 def test_breaks_can_be_chosen() -> None:

@@ -201,7 +201,12 @@ def test_c_falls_with_cover_and_knows_no_other_code(rules: EcologicalRules) -> N
     assert (np.diff(known, axis=1) <= 0).all()
     assert ((known >= 0) & (known <= 1)).all()
     assert np.isnan(table[0]).all()
-    assert np.isnan(table[14:]).all()
+    assert table.shape[0] == 15  # the last row stands for every higher code
+    assert np.isnan(table[14]).all()
+    unknown = cover_management(
+        np.array([200], np.uint8), np.array([0.5], np.float32), rules.cover_management, rules.cover.step
+    )
+    assert np.isnan(unknown).all()
 
 
 # -- A

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from analyses.grading import GradeTable, Matrix, StepTable
+from analyses import grading
+from analyses.grading import CLASS_VALUES, GradeTable, LevelTable, Matrix, StepTable, quantise
 from analyses.rules import UrbanRules, urban_rules
 from analyses.suitability import UrbanSuitabilityParameters
 from spatial.errors import LayerDefinitionInvalid
@@ -148,3 +149,36 @@ def test_a_broken_rule_file_names_the_place(path: tuple[str, str], value: object
 def test_a_missing_rule_file_is_named() -> None:
     with pytest.raises(LayerDefinitionInvalid, match=r"layers/rules/urban_suitability\.yml"):
         urban_rules({})
+
+
+def test_compiled_loops_answer_as_numpy_does(monkeypatch: pytest.MonkeyPatch, rules: UrbanRules) -> None:
+    """Large blocks go through machine code: the same bits, edges, infinities and gaps included."""
+    edges = [3.0, 8.0, 15.0, 25.0, 32.0, 90.0, 1 / 128, 3 / 128]
+    special = [np.nan, np.inf, -np.inf, 0.0, *edges, *np.nextafter(edges, np.inf), *np.nextafter(edges, -np.inf)]
+    for dtype in (np.float64, np.float32):
+        values = np.concatenate([special, np.random.default_rng(2).uniform(-50, 150, 500)]).astype(dtype).reshape(-1, 2)
+        slow = (rules.slope.grade(values), rules.comfort.thi.level(values), quantise(values, 1 / 64))
+        monkeypatch.setattr(grading, "COMPILE_FROM", 0)
+        fast = (rules.slope.grade(values), rules.comfort.thi.level(values), quantise(values, 1 / 64))
+        monkeypatch.undo()
+        for a, b in zip(slow, fast, strict=True):
+            assert (a.dtype, a.shape) == (b.dtype, b.shape)
+            np.testing.assert_array_equal(a, b)
+
+
+def test_levels_may_repeat_but_not_leave_gaps() -> None:
+    table = LevelTable.model_validate(
+        {"levels": [{"level": 2, "below": 5}, {"level": 1, "from": 5, "to": 9}, {"level": 2, "over": 9}]}
+    )
+    assert table.level(np.array([4.9, 5.0, 9.0, 9.1, np.nan])).tolist() == [2, 1, 1, 2, 0]
+    with pytest.raises(ValidationError, match="gap"):
+        LevelTable.model_validate({"levels": [{"level": 1, "below": 5}, {"level": 2, "from": 6}]})
+    assert CLASS_VALUES.grade(np.array([1.0, 2, 3, 4, 5, np.nan])).tolist() == [1, 2, 3, 4, 5, 0]
+
+
+@pytest.mark.parametrize("step", [0.1, 3.0, 0.0, -1.0])
+def test_steps_that_are_no_power_of_two_are_refused(step: float) -> None:
+    broken = copy.deepcopy(raw())
+    broken["relief"]["step"] = step
+    with pytest.raises(LayerDefinitionInvalid, match="power of two"):
+        urban_rules({"urban_suitability": broken})
