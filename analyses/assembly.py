@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "NO_PATH_MIN",
     "RAMP",
     "Assembly",
     "Landform",
@@ -38,6 +39,9 @@ __all__ = [
 
 Late = Callable[[Window, Graded], Mapping[str, "NDArray[Any]"]]
 """Values of the late factors of a window."""
+
+NO_PATH_MIN = 65536.0
+"""Minutes that stand for «no path leads here» (an island, a far bank): beyond every limit, and a number that can be stored."""
 
 RAMP: dict[str, Any] = {
     "type": "ramp",
@@ -165,14 +169,14 @@ def prepare(
 
 @dataclass(frozen=True)
 class _Minutes:
-    """Travel time of a window, rounded as it is stored; no path = no value."""
+    """Travel time of a window, rounded as it is stored; `NO_PATH_MIN` where no path leads, NaN where it is not known."""
 
     travel: TravelTime
     rule: Sourced
 
     def __call__(self, window: Window) -> NDArray[np.float32]:
         minutes = self.travel.read(*window)
-        return self.rule.quantised(np.where(np.isinf(minutes), np.float32(np.nan), minutes))
+        return self.rule.quantised(np.where(np.isinf(minutes), np.float32(NO_PATH_MIN), minutes))
 
 
 def _temperature(inputs: Inputs, rules: UrbanRules) -> Climate | None:
@@ -264,7 +268,7 @@ def patch_levels(assembly: Assembly, kept: Mapping[str, NDArray[Any]], prepared:
     """Patch concentration (地块集中连片度): level 1 高 … 5 低 of each cell's patch of equal grade.
 
     Patches are of the grades before this correction. Grade 5 (water surfaces too) is never corrected by it; cells that
-    are not assessed belong to no patch and have the level that corrects nothing.
+    are not assessed belong to no patch: level 0.
     """
     if assembly.patch is None:
         raise ValueError("this assessment has no patch rule")
@@ -279,7 +283,7 @@ def patch_levels(assembly: Assembly, kept: Mapping[str, NDArray[Any]], prepared:
         cut = np.asarray(kinds[row : row + height, col : col + width])
         size = found.levels(row, col, height, width, edges, kinds=cut)
         # Size classes count from the smallest; levels of the rule from 高.
-        level = np.where(size == 0, np.uint8(3), np.uint8(6) - size).astype(np.uint8)
+        level = np.where(size == 0, np.uint8(0), np.uint8(6) - size).astype(np.uint8)
         return {"patch": level}
 
     return late

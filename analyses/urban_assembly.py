@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analyses.assembly import RAMP, Assembly, Landform, Prepared, annual_rain, factor_bands, factor_list
+from analyses.assembly import NO_PATH_MIN, RAMP, Assembly, Landform, Prepared, annual_rain, factor_bands, factor_list
 from analyses.assessment import Assessment, Block, Given, Source
 from analyses.climate import MONTHS, air_capacity, humidity_share
 from analyses.fields import Values, values_of
@@ -102,8 +102,10 @@ def urban_assessment(inputs: Inputs, parameters: Any, prepared: Prepared) -> Ass
         coarse_en = "" if times == 1 else f"; solved on cells {times} times as large"
         sources["location"] = Given("minutes")
         said["location"] = Text(
-            zh=f"{row.title.zh}；道路以外 {parameters.offroad_speed_kmh:g} km/h；水面{crossing_zh}{coarse_zh}",
-            en=f"{row.title.en}; off-road {parameters.offroad_speed_kmh:g} km/h; water surfaces {crossing_en}{coarse_en}",
+            zh=f"{row.title.zh}；道路以外 {parameters.offroad_speed_kmh:g} km/h；水面{crossing_zh}{coarse_zh}"
+            f"；无路可达处记 {NO_PATH_MIN:g} min",
+            en=f"{row.title.en}; off-road {parameters.offroad_speed_kmh:g} km/h; water surfaces "
+            f"{crossing_en}{coarse_en}; {NO_PATH_MIN:g} min where no path leads",
         )
     patches = bool(parameters.apply_patches)
     if patches:

@@ -170,10 +170,7 @@ class LandCoverRules(BaseModel):
         return {row.code: row for row in self.classes.list}
 
     def flag(self, name: Literal["cropland", "built", "water", "natural"]) -> NDArray[np.bool_]:
-        """Table code → flag, bool (256,), for ``table[codes]``.
-
-        >>> # table = rules.flag("cropland"); table[land_use] is True on paddy and dryland
-        """
+        """Table code → flag, bool (256,): ``rules.flag("cropland")[codes]`` is True on paddy and dryland."""
         table = np.zeros(256, dtype=bool)
         for row in self.classes.list:
             table[row.code] = row.natural if name == "natural" else row.group == name

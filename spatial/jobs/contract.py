@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from spatial.catalog import Band, Text
+from spatial.catalog import Band, Layer, Text
 
 if TYPE_CHECKING:
     import geopandas
@@ -120,6 +120,8 @@ class Axis:
 class RasterInput(Protocol):
     """A raster read by window on the run's grid."""
 
+    layer: Layer
+    """Its definition: bands with units and classes, provenance."""
     layer_id: str
     version: str
     unit: str | None
@@ -230,6 +232,8 @@ class Analysis(Protocol):
     """Clause of the method that it follows, for provenance."""
     parameters: ClassVar[type[Parameters]]
     inputs: ClassVar[tuple[InputSpec, ...]]
+    """Layers that every run reads. An analysis whose parameters choose them has a classmethod
+    ``inputs_of(parameters) -> tuple[InputSpec, ...]`` beside it, which is asked instead."""
     base: ClassVar[str]
     """Role of the raster whose grid is the run's grid."""
     result_theme: ClassVar[tuple[str, ...]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import product
 from pathlib import Path
 
@@ -11,9 +12,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "sample_analyses"))
+from urban_walk import NONE, Cell, judge
+
 from analyses import chain as chains
 from analyses.chain import Chain
-from analyses.decision import Cell, judge
 from analyses.rules import UrbanRules, urban_rules
 from spatial.errors import GridMismatch, InvalidParameter
 
@@ -72,15 +75,109 @@ def test_every_combination_agrees_with_the_walk_of_one_cell(urban: Chain, rules:
         rules.location.rows["province"].grade(minutes),
         strict=True,
     )
-    names = {1: 1, 2: "water-surface", 3: "slope", 4: "elevation", 5: "relief", 6: "water", 7: "location"}
-    codes = {n: 1 if s == 1 else urban.code(str(s)) for n, s in names.items()}
     for k, (wet, s, e, r, w, m) in enumerate(levels):
         verdict = judge(Cell(int(s), int(e), int(r), int(w), int(m), bool(wet)), rules, location_assessed=True)
         if verdict is None:
             assert found.grade[k] == found.suitability[k] == found.reason[k] == 0
         else:
             assert (found.grade[k], found.suitability[k]) == (verdict.grade, verdict.suitability)
-            assert found.reason[k] == (1 if verdict.suitability == 1 else codes[int(verdict.reason)])
+            assert found.reason[k] == (1 if verdict.reason == NONE else urban.code(verdict.reason))
+
+
+# A value of each level of the five factors: slope, elevation, relief, water, minutes; level 0 = no value.
+VALUES = (
+    (np.nan, 1.0, 5.0, 10.0, 20.0, 30.0),
+    (100.0, 4000.0, 6000.0),
+    (10.0, 150.0, 300.0),
+    (np.nan, 6e5, 3e5, 1.5e5, 6e4, 100.0),
+    (np.nan, 30.0, 90.0, 150.0, 250.0, 400.0),
+)
+
+
+def factors_of(cells: list[Cell]) -> dict[str, np.ndarray]:
+    """Blocks of factor values whose levels are those of the cells."""
+    levels = [(c.slope, c.elevation_step, c.relief_step, c.water, c.location) for c in cells]
+    columns = np.array([[VALUES[k][level] for k, level in enumerate(row)] for row in levels], np.float32).T
+    found = dict(zip(("slope", "elevation", "relief", "water", "minutes"), columns, strict=True))
+    return found | {"surface": np.array([c.water_surface for c in cells], np.uint8)}
+
+
+BY_HAND = [
+    # flat, wet, near: base 1; «near» improves only 2–4
+    (Cell(slope=1, water=1, location=1), 1, 1, 1, 1, NONE),
+    # slope 3, matrix [3, 2] = 2, near −1
+    (Cell(slope=3, water=2, location=1), 3, 2, 1, 1, NONE),
+    # slope 2, relief +1 = 3, matrix [3, 3] = 3, far +1 = 4
+    (Cell(slope=2, relief_step=1, water=3, location=4), 3, 3, 4, 2, "slope"),
+    # slope 1, relief +2 = 3, matrix [3, 1] = 2, very far +2 = 4; relief and location tie: the first in the chain
+    (Cell(slope=1, relief_step=2, water=1, location=5), 3, 2, 4, 2, "relief"),
+    # slope 1, matrix 1, very far +2 = 3
+    (Cell(slope=1, water=1, location=5), 1, 1, 3, 2, "location"),
+    # slope 4, relief +2 clipped to 5, matrix [5, 1] = 5
+    (Cell(slope=4, relief_step=2, water=1, location=3), 5, 5, 5, 3, "slope"),
+    # elevation ≥ 5000 m sets 5
+    (Cell(slope=1, elevation_step=2, water=1, location=3), 5, 5, 5, 3, "elevation"),
+    # elevation 3500–5000 m adds 1: land 2, matrix [2, 1] = 1
+    (Cell(slope=1, elevation_step=1, water=1, location=3), 2, 1, 1, 1, NONE),
+    # dry: matrix [1, 5] = 3
+    (Cell(slope=1, water=5, location=3), 1, 3, 3, 2, "water"),
+    # «near» does not lift a 5
+    (Cell(slope=5, water=1, location=1), 5, 5, 5, 3, "slope"),
+]
+
+
+@pytest.mark.parametrize(("cell", "land", "base", "grade", "suitability", "reason"), BY_HAND)
+def test_cells_by_hand(
+    urban: Chain, rules: UrbanRules, cell: Cell, land: int, base: int, grade: int, suitability: int, reason: str
+) -> None:
+    """The walk that is the oracle, and the chain, both against numbers found on paper."""
+    verdict = judge(cell, rules, location_assessed=True)
+    assert verdict is not None
+    assert (verdict.land, verdict.base, verdict.grade) == (land, base, grade)
+    assert (verdict.suitability, verdict.reason) == (suitability, reason)
+    values = factors_of([cell])
+    assert urban.upto("relief").run(values).grade[0] == land
+    assert urban.upto("water").run(values).grade[0] == base
+    found = urban.run(values)
+    assert (found.grade[0], found.suitability[0]) == (grade, suitability)
+    assert found.reason[0] == (1 if reason == NONE else urban.code(reason))
+
+
+def test_water_surface_is_unsuitable_whatever_the_rest_says(urban: Chain) -> None:
+    cells = [
+        Cell(slope, water=water, location=location, water_surface=True)
+        for slope, water, location in product(range(6), range(6), range(6))
+    ]
+    found = urban.run(factors_of(cells))
+    assert (found.grade == 5).all()
+    assert (found.suitability == 3).all()
+    assert (found.reason == urban.code("water-surface")).all()
+
+
+def test_a_cell_without_a_value_has_no_class(urban: Chain) -> None:
+    cells = [Cell(slope=0, location=1), Cell(slope=1, water=0, location=1), Cell(slope=1, water=1, location=0)]
+    found = urban.run(factors_of(cells))
+    assert not found.grade.any()
+    assert not found.suitability.any()
+    assert not found.reason.any()
+
+
+def test_a_station_left_out_changes_nothing(urban: Chain, rules: UrbanRules) -> None:
+    cells = [Cell(slope=3, water=1, location=location) for location in range(6)]
+    assert (urban.without("location").run(factors_of(cells)).grade == 2).all()
+    verdict = judge(cells[5], rules, location_assessed=False)
+    assert verdict is not None
+    assert verdict.grade == 2
+
+
+@pytest.mark.parametrize("assessed", [True, False])
+def test_worse_values_never_give_a_better_grade(urban: Chain, assessed: bool) -> None:
+    shape = (5, 3, 3, 5, 5)  # slope, elevation, relief, water, location, each from best to worst
+    cells = [Cell(s + 1, e, r, w + 1, m + 1) for s, e, r, w, m in np.ndindex(shape)]
+    chain = urban if assessed else urban.without("location")
+    grade = chain.run(factors_of(cells)).grade.reshape(shape).astype(int)
+    for axis in range(5):
+        assert (np.diff(grade, axis=axis) >= 0).all(), f"axis {axis}"
 
 
 def test_the_edge_belongs_to_the_side_that_the_rule_says(urban: Chain) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import product
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "sample_analyses"))
+from urban_walk import Cell, judge
+
 from analyses.chain import Chain
-from analyses.decision import Cell, judge
 from analyses.grading import is_power_of_two, quantise
 from analyses.rules import UrbanRules, urban_rules
 from analyses.urban import (
@@ -107,7 +110,7 @@ def test_corrections_are_chained() -> None:
 
 
 def test_without_the_new_factors_it_is_the_chain_of_before() -> None:
-    """Slope, elevation, relief, water and location alone: cell by cell as `decision.judge`."""
+    """Slope, elevation, relief, water and location alone: cell by cell as the walk by hand."""
     chain = urban_chain(RULES, {"water-surface", "slope", "elevation", "relief", "water", "location"})
     slopes = [1.0, 5.0, 10.0, 20.0, 30.0]
     steps, relief = [100.0, 4000.0, 6000.0], [10.0, 150.0, 300.0]
