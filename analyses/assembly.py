@@ -307,4 +307,4 @@ def _edges(rule: PatchRule, form: Any) -> list[int]:
     """Lower ends of the size classes of a landform, whole dm², ascending."""
     rows = sorted(rule.landforms[form].grades, key=lambda row: row.start)
     # 1 亩 = 10⁴/15 m²; multiplied before it is divided, so that 150 亩 is 10⁷ dm² exactly.
-    return [int(np.ceil(row.start * 1e8 if rule.unit == "km2" else row.start * 1e6 / 15)) for row in rows[1:]]
+    return [int(np.ceil(row.start * 1e8 if rule.area_unit == "km2" else row.start * 1e6 / 15)) for row in rows[1:]]

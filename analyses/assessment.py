@@ -217,6 +217,20 @@ class Assessment:
         first = self.chain.stations.index(self.chain.station(self.late))
         return self.chain.model_copy(update={"stations": self.chain.stations[:first]})
 
+    def grade(
+        self, values: Mapping[str, NDArray[Any]], inside: NDArray[Any] | None
+    ) -> tuple[Graded, NDArray[np.uint8] | None]:
+        """A block after the stations of pass 1, and its land grade."""
+        head = self.head
+        if self.land is None:
+            return head.run(values, inside=inside), None
+        first = head.upto(self.land)
+        graded = first.run(values, inside=inside)
+        land = graded.grade
+        if len(first.stations) < len(head.stations):
+            graded = head.tail(head.stations[len(first.stations)].id, values, graded)
+        return graded, land
+
 
 @dataclass(frozen=True)
 class FactorWork:
@@ -235,10 +249,10 @@ class FactorWork:
                 name: block.once(f"{assessment.id}/{name}", partial(source, block))
                 for name, source in assessment.sources.items()
             }
-            graded = assessment.head.run(values, inside=inside)
+            graded, land = assessment.grade(values, inside)
             found[f"{assessment.id}:packed"] = _pack(graded)
-            if assessment.land is not None:
-                found[f"{assessment.id}:land"] = assessment.chain.upto(assessment.land).run(values, inside=inside).grade
+            if land is not None:
+                found[f"{assessment.id}:land"] = land
             if assessment.knock_outs is not None:
                 found[f"{assessment.id}:out"] = assessment.knock_outs.run(values, inside=inside).reason
             for name, (source, dtype) in assessment.kept.items():

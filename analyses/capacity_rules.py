@@ -8,12 +8,11 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from analyses.grading import Interval
-from analyses.rules import Range, Sourced
+from analyses.rules import Range, Sourced, read_rules
 from spatial.catalog import Text
-from spatial.errors import LayerDefinitionInvalid
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -314,15 +313,4 @@ def capacity_rules(rules: Mapping[str, Any]) -> CapacityRules:
     LayerDefinitionInvalid
         If the file is missing or breaks the model (gap in a table, code in two groups, rule without source).
     """
-    name = f"layers/rules/{RULE_FILE}.yml"
-    if RULE_FILE not in rules:
-        raise LayerDefinitionInvalid(f"缺少规则文件 {name}，请恢复它", f"rule file {name} is missing; restore it")
-    try:
-        return CapacityRules.model_validate(rules[RULE_FILE])
-    except ValidationError as error:
-        problems = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()]
-        raise LayerDefinitionInvalid(
-            f"规则文件 {name} 有误：{'；'.join(problems[:5])}。请改正后重试",
-            f"rule file {name} is invalid: {'; '.join(problems[:5])}; correct it and try again",
-            problems=problems,
-        ) from error
+    return read_rules(rules, RULE_FILE, CapacityRules)

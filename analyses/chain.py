@@ -45,6 +45,9 @@ __all__ = [
 NO_LIMIT = 1
 """Reason code of a cell that nothing limits; station k (from 0) has code k + 2."""
 
+_PIECE = 1 << 16
+"""Cells that go through all stations together; sets the speed, never the result."""
+
 Kind = Literal["start", "steps", "matrix", "correction", "stop", "knock-out", "higher"]
 
 
@@ -55,7 +58,7 @@ class _Model(BaseModel):
 class Station(_Model):
     """One station: value → level, (grade before, level) → grade after.
 
-    Levels count from 1; 0 is «no value». Row `g` of `table` is the grade before (0: none yet), column `l − 1` the level.
+    Levels count from 1. Row `g` of `table` is the grade before (0: none yet), column `l − 1` the level.
     """
 
     id: str
@@ -81,6 +84,8 @@ class Station(_Model):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if len(self.levels) > _WIDTH:
+            raise ValueError(f"at most {_WIDTH} intervals")
         if len(self.levels) != len(self.edges) + 1 or len(self.closed) != len(self.edges):
             raise ValueError("one more level than edges, one end for each edge")
         if any(not math.isfinite(e) for e in self.edges) or any(a >= b for a, b in pairwise(self.edges)):
@@ -98,9 +103,9 @@ class Station(_Model):
         return _starts(self.edges, self.closed)
 
     @property
-    def arrays(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.bool_]]:
-        """Grade after by [grade before, interval], grade to compare by grade before, whether the interval stops."""
-        return _arrays(self.levels, self.table, self.compare, self.stops)
+    def cells(self) -> NDArray[np.uint16]:
+        """What happens by grade before and interval, as the kernel reads it."""
+        return _cells(self.levels, self.table, self.compare, self.stops)
 
     def interval(self, value: float) -> int:
         """Number of the interval of a value, from 0.
@@ -134,12 +139,21 @@ def _starts(edges: tuple[float, ...], closed: tuple[str, ...]) -> NDArray[np.flo
     return np.where(low, np.nextafter(rounded, np.float32(np.inf)), rounded).astype(np.float32)
 
 
+_WIDTH = 64
+"""Room for levels in a row of a station's cells."""
+
+
 @lru_cache(maxsize=1024)
-def _arrays(
+def _cells(
     levels: tuple[int, ...], table: tuple[tuple[int, ...], ...], compare: tuple[int, ...], stops: tuple[int, ...]
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.bool_]]:
-    after = np.array([[row[level - 1] for level in levels] for row in table], dtype=np.uint8)
-    return after, np.array(compare, dtype=np.uint8), np.array([level in stops for level in levels], dtype=np.bool_)
+) -> NDArray[np.uint16]:
+    """By [grade before, interval]: grade after | how much it is worse than the grade to compare << 3 | stop << 6."""
+    cells = np.zeros((WORST + 1, _WIDTH), dtype=np.uint16)
+    for before, row in enumerate(table):
+        for k, level in enumerate(levels):
+            after = row[level - 1]
+            cells[before, k] = after | max(0, after - compare[before]) << 3 | (level in stops) << 6
+    return cells.ravel()
 
 
 def _spans(table: GradeTable | StepTable) -> tuple[list[float], list[Literal["below", "above"]], list[int]]:
@@ -279,8 +293,8 @@ def knock_out(
 def higher(id: str, factor: str, rule: Any, *, about: Sourced | None = None, required: bool = False) -> Station:
     """«Higher of»: grade after = the greater of the grade before and the factor's grade; for importance (5 = 极重要)."""
     table = tuple(tuple(max(g, level) for level in range(1, WORST + 1)) for g in range(WORST + 1))
-    compare = tuple(max(g, 1) for g in range(WORST + 1))
-    return _graded(id, factor, "higher", rule, table, compare, required=required, about=about or rule)
+    # Compared with 0, the reason is the first factor that reaches the final grade, not the first that rises.
+    return _graded(id, factor, "higher", rule, table, (0,) * (WORST + 1), required=required, about=about or rule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -510,13 +524,17 @@ class Chain(_Model):
             status[grade == 0] = 2
         if inside is not None:
             status[np.asarray(inside).ravel() == 0] = 2
+        flat = [_plain(values[station.factor], station) for station in stations]
         apply = compiled(_apply)
-        for number, station in enumerate(stations, start=skip + 2):
-            table, compare, stops = station.arrays
-            apply(
-                _plain(values[station.factor], station), station.starts, table, compare, stops, station.required,
-                np.uint8(number), grade, raw, worst, status,
-            )  # fmt: skip
+        interval = np.empty(_PIECE, dtype=np.uint8)
+        # A piece goes through all stations while it is in the cache of the processor.
+        for low in range(0, grade.size, _PIECE):
+            piece = slice(low, low + _PIECE)
+            for number, (station, array) in enumerate(zip(stations, flat, strict=True), start=skip + 2):
+                apply(
+                    array[piece], station.starts, station.cells, station.required, np.uint8(number),
+                    interval[: array[piece].size], grade[piece], raw[piece], worst[piece], status[piece],
+                )  # fmt: skip
         lookup = np.zeros(6, dtype=np.uint8)
         for g, c in self.classes.items():
             lookup[g] = c
@@ -603,32 +621,32 @@ def _plain(values: NDArray[Any], station: Station) -> NDArray[Any]:
 
 
 def _apply(
-    values: Any, starts: Any, table: Any, compare: Any, stops: Any, required: Any, code: Any, grade: Any, raw: Any,
-    worst: Any, status: Any,
+    values: Any, starts: Any, cells: Any, required: Any, code: Any, interval: Any, grade: Any, raw: Any, worst: Any,
+    status: Any,
 ) -> None:  # fmt: skip
-    """One station over a flat block; compiled by numba for each dtype of `values`."""
-    for i in range(values.size):
-        if status[i] != 0:
-            continue
-        v = np.float32(values[i])
-        if v != v:
-            if required:
-                status[i] = 2
-            continue
-        k = 0
-        for s in starts:
-            k += v >= s
-        before = grade[i]
-        after = table[before, k]
-        if stops[k]:
-            grade[i] = after
-            raw[i] = code
-            status[i] = 1
-            continue
-        if after > compare[before] and after - compare[before] > worst[i]:
-            worst[i] = after - compare[before]
-            raw[i] = code
-        grade[i] = after
+    """One station over a flat piece; compiled by numba for each dtype of `values`. Status: 1 ended, 2 not assessed."""
+    n = values.size
+    for i in range(n):
+        interval[i] = 0
+    for start in starts:
+        for i in range(n):
+            interval[i] += values[i] >= start
+    for i in range(n):
+        cell = cells[grade[i] * 64 + interval[i]]
+        gap = values[i] != values[i]
+        if status[i] == 0:
+            if gap:
+                if required:
+                    status[i] = 2
+            else:
+                fault = (cell >> 3) & 7
+                if fault > worst[i]:
+                    worst[i] = fault
+                    raw[i] = code
+                if cell >> 6:
+                    raw[i] = code
+                    status[i] = 1
+                grade[i] = cell & 7
 
 
 def _finish(grade: Any, raw: Any, status: Any, lookup: Any, best: Any, suitability: Any, reason: Any) -> None:

@@ -197,10 +197,11 @@ def accumulated_temperature(
     at: Positions,
     *,
     lapse_c_per_100m: float = 0.6,
+    base_c: float = 0.0,
 ) -> NDArray[np.float32]:
-    """Accumulated temperature above 0 ℃ (≥0 ℃ 活动积温) from monthly means.
+    """Accumulated temperature (活动积温) of the months of at least `base_c`, by default ≥0 ℃, from monthly means.
 
-    Formula: Σ_m days_m · max(T_m − lapse·(h − h_ref)/100, 0). The lapse rate is applied before the sum: taking
+    Formula: Σ_m days_m · t_m over t_m ≥ base, t_m = T_m − lapse·(h − h_ref)/100. The lapse rate is applied before the sum: taking
     0.6·h/100 from the sum itself, as public code does, is wrong by a factor of about 365.
 
     Parameters
@@ -215,6 +216,7 @@ def accumulated_temperature(
     at : Positions
         Of the block on the climate grid.
     lapse_c_per_100m : float, ℃/100 m
+    base_c : float, ℃, ≥ 0
 
     Returns
     -------
@@ -233,7 +235,10 @@ def accumulated_temperature(
     z = np.asarray(elevation)
     out = np.empty(z.shape, dtype=np.float32)
     t, ref = _rows(monthly, at), _rows(reference, at)
-    compiled(_accumulate)(t, ref, _float(z), *_cell_share(at.col), np.array(DAYS), float(lapse_c_per_100m) / 100.0, out)
+    compiled(_accumulate)(
+        t, ref, _float(z), *_cell_share(at.col), np.array(DAYS), float(lapse_c_per_100m) / 100.0, float(base_c),
+        out,
+    )  # fmt: skip
     return out
 
 
@@ -250,7 +255,9 @@ def _float(values: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(values if values.dtype in (np.float32, np.float64) else values.astype(np.float32))
 
 
-def _accumulate(t: Any, ref: Any, elevation: Any, left: Any, share: Any, days: Any, lapse: Any, out: Any) -> None:
+def _accumulate(
+    t: Any, ref: Any, elevation: Any, left: Any, share: Any, days: Any, lapse: Any, base: Any, out: Any
+) -> None:
     """Compiled by numba without fastmath; t (h, 12, c + 1), ref (h, c + 1)."""
     rows, cols = elevation.shape
     for r in range(rows):
@@ -266,7 +273,7 @@ def _accumulate(t: Any, ref: Any, elevation: Any, left: Any, share: Any, days: A
             for m in range(12):
                 a = t[r, m, j]
                 v = (a if s == 0.0 else a + (t[r, m, j + 1] - a) * s) - drop
-                if v > 0.0:
+                if v >= base:
                     total += days[m] * v
                 elif v != v:
                     total = np.nan

@@ -3,42 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
-
-import numpy as np
-from pydantic import Field
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from analyses.agriculture_assembly import agricultural_assessment
 from analyses.assembly import Assembly, Late, Prepared, patch_levels, prepare
-from analyses.assessment import Finished, factor_pass, finish_pass, read_block
+from analyses.assessment import Finished, factor_pass, finish_pass
 from analyses.blocks import Arrays, Window
-from analyses.capacity_land import LAND_COLUMNS, LandAreas, LandLayers, cut_units, land_areas
-from analyses.capacity_result import capacity_result
-from analyses.capacity_rules import CapacityRules, capacity_rules
-from analyses.conflicts import (
-    CONFLICT_BANDS,
-    CONFLICT_COLUMNS,
-    CONFLICT_STYLE,
-    conflict_areas,
-    conflict_bits,
-    conflict_factors,
-    conflict_rows,
-)
+from analyses.capacity_rules import capacity_rules
+from analyses.conflicts import CONFLICT_BANDS, CONFLICT_STYLE
+from analyses.dual_overlay import Overlay
+from analyses.dual_parameters import DualEvaluationParameters
+from analyses.dual_tables import Sums
 from analyses.ecology_assembly import ecological_assessment
-from analyses.evaluation_result import (
-    IMPORTANCE,
-    SUITABILITY,
-    AreaTally,
-    area_rows,
-    class_bands,
-    class_style,
-    profile_2020,
-    reason_rows,
-    reporting_units,
-)
-from analyses.fields import Values, values_of
-from analyses.suitability import UrbanSuitability, UrbanSuitabilityParameters
+from analyses.evaluation_result import SUITABILITY, class_bands, class_style, classes_of
+from analyses.husbandry_assembly import HUSBANDRY_BANDS, Husbandry, prepare_husbandry
+from analyses.suitability import UrbanSuitability
 from analyses.urban_assembly import urban_assessment
 from spatial.catalog import Band, Text
 from spatial.jobs.contract import (
@@ -50,69 +29,13 @@ from spatial.jobs.contract import (
     Outputs,
     Parameters,
     Progress,
-    bilingual,
+    RasterOutput,
 )
-from spatial.units import geodesic_areas
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["DualEvaluation", "DualEvaluationParameters"]
-
-Level = Literal["county", "prefecture", "province"]
-
-
-class DualEvaluationParameters(UrbanSuitabilityParameters):
-    """Parameters (参数) of the dual evaluation; the values used stand in the result."""
-
-    units: Level = Field(
-        "county",
-        json_schema_extra=bilingual(
-            "统计单元",
-            "Reporting units",
-            "面积表和承载力表的单元：county 县级、prefecture 市州、province 全省。",
-            "Units of the tables: county, prefecture or province.",
-        ),
-    )
-    profile: Literal["2019", "2020"] = Field(
-        "2020",
-        json_schema_extra=bilingual(
-            "承载规模与冲突采用的规则",
-            "Rules for capacity and conflicts",
-            "2020：扣除生态极重要和一票否决区；2019：只用判别矩阵。两套适宜性结果总是一并给出。",
-            "2020 takes off extremely important and knocked-out land; 2019 uses the matrices only. Both are always given.",
-        ),
-    )
-    water_indicator: Literal["precipitation", "dryness", "quota"] = Field(
-        "precipitation",
-        json_schema_extra=bilingual(
-            "农业水资源指标",
-            "Water indicator for farming",
-            "precipitation 年降水、dryness 干燥度、quota 用水总量控制指标模数，三选一。",
-            "Annual precipitation, dryness, or the modulus of the water quota.",
-        ),
-    )
-    ecology_method: Literal["model", "npp"] = Field(
-        "model",
-        json_schema_extra=bilingual(
-            "生态评价方法",
-            "Method for ecology",
-            "model 模型评价法；npp NPP 定量指标法。两法结果差异大，一次运行只用一种。",
-            "Model method or NPP method; the two differ much and are never mixed in a run.",
-        ),
-    )
-
-
-@dataclass(frozen=True)
-class _Overlay:
-    """What pass 2 needs beside the assessments."""
-
-    inputs: Inputs
-    rules: CapacityRules
-    prepared: Prepared
-    land_use: Values | None
-    geohazard: Values | None
-    soil: NDArray[np.uint8] | None
 
 
 class DualEvaluation:
@@ -169,11 +92,14 @@ class DualEvaluation:
         ),
     )
     base: ClassVar[str] = "dem"
+    equal_rasters: ClassVar[bool] = True
     result_theme: ClassVar[tuple[str, ...]] = ("results", "suitability")
     rasters: ClassVar[Mapping[str, Text]] = {
         "ecology": Text(zh="生态保护重要性", en="Importance for ecology"),
         "agriculture": Text(zh="农业生产适宜性", en="Suitability for farming"),
         "urban": Text(zh="城镇建设适宜性", en="Suitability for towns"),
+        "livestock": Text(zh="畜牧业生产适宜性", en="Suitability for livestock"),
+        "fishery": Text(zh="渔业生产适宜性", en="Suitability for fishery"),
         "conflicts": Text(zh="潜力与冲突", en="Potential and conflicts"),
         "ecology_factors": Text(zh="生态保护重要性单项指标", en="Factors of ecological importance"),
         "agriculture_factors": Text(zh="农业生产适宜性单项指标", en="Factors of suitability for farming"),
@@ -214,14 +140,14 @@ class DualEvaluation:
             "agriculture": agricultural_assessment(inputs, parameters, prepared),
             "urban": urban_assessment(inputs, parameters, prepared),
         }
+        husbandry = prepare_husbandry(inputs, prepared)
         assessments = [assembly.assessment for assembly in made.values()]
-        shown = self._open(outputs, made)
         kept = factor_pass(
             inputs,
             prepared.terrain,
             assessments,
             masks=prepared.masks,
-            rasters={name: shown[f"{name}_factors"] for name in made},
+            rasters=self._open_factors(outputs, made),
             block=self.block,
             threads=inputs.threads,
             scheduler=inputs.scheduler,
@@ -234,10 +160,14 @@ class DualEvaluation:
                 made[name], late[name] = assembly.late(assembly, kept)
             elif assembly.patch is not None:
                 late[name] = patch_levels(assembly, kept, prepared, inputs.threads)
-        tables, factors, said = self._finish(inputs, parameters, prepared, made, kept, late, shown, progress)
+        rules = capacity_rules(inputs.rules)
+        overlay = Overlay.of(inputs, rules, prepared, husbandry, parameters.profile, kept.get("agriculture:soil"))
+        sums = self._finish(inputs, overlay, made, kept, late, outputs, progress)
+        tables, factors, said = sums.tables(inputs, parameters, rules, made)
+        tables["parameters"] = [row for a in made.values() for row in a.parameters] + list(husbandry.parameters)
         progress(1.0, "完成 done")
         return AnalysisResult(
-            factors=tuple(f for a in made.values() for f in a.factors) + tuple(factors),
+            factors=tuple(f for a in made.values() for f in a.factors) + husbandry.factors + tuple(factors),
             tables=tables,
             notes=tuple(dict.fromkeys([n for a in made.values() for n in a.notes] + said)),
             explanations={
@@ -250,27 +180,9 @@ class DualEvaluation:
             },
         )
 
-    def _open(self, outputs: Outputs, made: Mapping[str, Assembly]) -> dict[str, Any]:
-        shown: dict[str, Any] = {}
-        for name, assembly in made.items():
-            shown[name] = outputs.raster(
-                name,
-                bands=_bands(name, assembly),
-                dtype="uint8",
-                nodata=0,
-                title=self.rasters[name],
-                style=class_style(_classes(name)),
-            )
-        shown["conflicts"] = outputs.raster(
-            "conflicts",
-            bands=CONFLICT_BANDS,
-            dtype="uint8",
-            nodata=0,
-            title=self.rasters["conflicts"],
-            style=CONFLICT_STYLE,
-        )
-        for name, assembly in made.items():
-            shown[f"{name}_factors"] = outputs.raster(
+    def _open_factors(self, outputs: Outputs, made: Mapping[str, Assembly]) -> dict[str, RasterOutput]:
+        return {
+            name: outputs.raster(
                 f"{name}_factors",
                 bands=assembly.bands,
                 dtype="float32",
@@ -278,67 +190,52 @@ class DualEvaluation:
                 title=self.rasters[f"{name}_factors"],
                 style=assembly.style,
             )
-        return shown
+            for name, assembly in made.items()
+        }
+
+    def _open_classes(
+        self, outputs: Outputs, bands: Mapping[str, tuple[Band, ...]]
+    ) -> dict[str, RasterOutput]:
+        return {
+            name: outputs.raster(
+                name,
+                bands=its,
+                dtype="uint8",
+                nodata=0,
+                title=self.rasters[name],
+                style=CONFLICT_STYLE if name == "conflicts" else class_style(classes_of(name), its),
+            )
+            for name, its in bands.items()
+        }
 
     def _finish(
         self,
         inputs: Inputs,
-        parameters: DualEvaluationParameters,
-        prepared: Prepared,
+        overlay: Overlay,
         made: Mapping[str, Assembly],
         kept: Mapping[str, NDArray[Any]],
         late: Mapping[str, Any],
-        shown: Mapping[str, Any],
+        outputs: Outputs,
         progress: Progress,
-    ) -> tuple[dict[str, Any], list[Factor], list[Text]]:
-        """Pass 2: class rasters, conflicts, areas by unit, capacity."""
-        units = prepared.units
-        count = 0 if units is None else len(units.codes)
-        rules = capacity_rules(inputs.rules)
-        overlay = _Overlay(
-            inputs,
-            rules,
-            prepared,
-            _nearest(inputs, "land_use"),
-            _nearest(inputs, "geohazard"),
-            kept.get("agriculture:soil"),
-        )
-        tallies = {
-            f"{name}{suffix}": AreaTally(count, prepared.dm2)
-            for name, assembly in made.items()
-            for suffix in ("", *(("_2020",) if assembly.assessment.knock_outs is not None else ()))
-        }
-        bands = {name: _bands(name, assembly) for name, assembly in made.items()} | {"conflicts": CONFLICT_BANDS}
-        land = np.zeros((count, len(LAND_COLUMNS)), dtype=np.int64)
-        conflict = np.zeros((count, len(CONFLICT_COLUMNS)), dtype=np.int64)
-        present: set[str] = set()
+    ) -> Sums:
+        """Pass 2: class rasters, rule layers, conflicts, and the sums of the tables."""
+        # Opened now, not before: the chain of a ranked service, and so the titles of its reasons, follow from pass 1.
+        bands: dict[str, tuple[Band, ...]] = {name: _bands(name, assembly) for name, assembly in made.items()}
+        bands |= dict(HUSBANDRY_BANDS) | {"conflicts": CONFLICT_BANDS}
+        shown = self._open_classes(outputs, bands)
+        sums = Sums(made, overlay.prepared)
 
         def combine(window: Window, found: Mapping[str, Finished]) -> Arrays:
-            arrays, seen = _combined(window, found, overlay, count, parameters.profile)
-            present.update(seen)
-            for name, tally in tallies.items():
-                base = name.removesuffix("_2020")
-                pair = (
-                    (f"{base}:class_2020", f"{base}:reason_2020")
-                    if base != name
-                    else (f"{base}:class", f"{base}:reason")
-                )
-                if units is not None:
-                    arrays[f"tally/{name}"] = tally.of_block(window, units.numbers, arrays[pair[0]], arrays[pair[1]])
-            return arrays
+            arrays, present = overlay.block(window, found)
+            sums.present.update(present)
+            return arrays | sums.of_block(window, arrays)
 
         def settle(window: Window, arrays: Arrays) -> None:
-            nonlocal land, conflict
             row, col = window[:2]
-            for name in (*made, "conflicts"):
-                for number, band in enumerate(bands[name], start=1):
+            for name, its in bands.items():
+                for number, band in enumerate(its, start=1):
                     shown[name].write(row, col, arrays[f"{name}:{band.name}"], band=number)
-            for name, tally in tallies.items():
-                if f"tally/{name}" in arrays:
-                    tally.areas += arrays[f"tally/{name}"]
-            if "land" in arrays:
-                land = land + arrays["land"]
-                conflict = conflict + arrays["conflict"]
+            sums.add(arrays)
 
         finish_pass(
             [assembly.assessment for assembly in made.values()],
@@ -349,114 +246,12 @@ class DualEvaluation:
             shape=inputs.grid.shape.yx,
             block=self.block,
             threads=inputs.threads,
-            inside=prepared.inside,
+            inside=overlay.prepared.inside,
             progress=lambda s: progress(0.72 + 0.26 * s, "集成与冲突 integration and conflicts"),
         )
-        tables: dict[str, Any] = {}
-        extra: list[Factor] = []
-        notes: list[Text] = []
-        if units is not None:
-            reported = reporting_units(inputs.frames["counties"], parameters.units)
-            province = reporting_units(inputs.frames["counties"], "province")
-            everything = tuple(range(1, count + 1))
-            for name, tally in tallies.items():
-                chain = made[name.removesuffix("_2020")].assessment.chain
-                classes = _classes(name.removesuffix("_2020"))
-                water = chain.code("water-surface") if any(s.id == "water-surface" for s in chain.stations) else None
-                tables[f"{name}_by_unit"] = area_rows(tally, reported, classes, water)
-                tables[f"{name}_totals"] = area_rows(tally, province, classes, water)
-                if not name.endswith("_2020"):
-                    tables[f"{name}_by_reason"] = reason_rows(tally, everything, chain.reasons())
-            tables["conflicts_by_unit"] = conflict_rows(
-                conflict, [(u.code, u.name, u.members) for u in reported], rules, present=present
-            )
-            extra += conflict_factors(present, rules)
-            if "capacity" in inputs.frames:
-                frame = inputs.frames["counties"]
-                whole = dict(zip(units.codes, (geodesic_areas(frame.geometry.array) / 1e6).tolist(), strict=True))
-                box = inputs.grid.extent.boundingbox
-                cut = cut_units(units.codes, frame.geometry.array, (box.left, box.bottom, box.right, box.top))
-                areas = LandAreas(units.codes, land, frozenset(present), whole, cut)
-                table = inputs.frames["capacity"]
-                carried = capacity_result(
-                    table[table["code"].astype(str).isin(units.codes)], areas, rules, profile=parameters.profile
-                )
-                tables |= carried.tables
-                extra += carried.factors
-                notes += carried.notes
-        tables["parameters"] = [row for assembly in made.values() for row in assembly.parameters]
-        return tables, extra, notes
-
-
-def _classes(name: str) -> Mapping[int, tuple[str, Text, str]]:
-    return IMPORTANCE if name == "ecology" else SUITABILITY
+        return sums
 
 
 def _bands(name: str, assembly: Assembly) -> tuple[Band, ...]:
     a = assembly.assessment
-    return class_bands(a.chain, _classes(name), patch=assembly.patch is not None, knock_outs=a.knock_outs)
-
-
-def _nearest(inputs: Inputs, role: str) -> Values | None:
-    return values_of(inputs.rasters[role], method="nearest") if role in inputs.rasters else None
-
-
-def _codes(values: Values | None, window: Window) -> NDArray[np.uint8] | None:
-    return None if values is None else np.nan_to_num(values.block(*window)).astype(np.uint8)
-
-
-def _combined(
-    window: Window, found: Mapping[str, Finished], overlay: _Overlay, count: int, profile: str
-) -> tuple[dict[str, NDArray[Any]], frozenset[str]]:
-    """Bands of every class raster and of the conflicts, and the areas, of one block; the layers that took part."""
-    row, col, height, width = window
-    cut = (slice(row, row + height), slice(col, col + width))
-    arrays: dict[str, NDArray[Any]] = {}
-    ecology = found["ecology"].suitability
-    knocked: dict[str, NDArray[np.uint8]] = {}
-    for name, one in found.items():
-        arrays |= {f"{name}:class": one.suitability, f"{name}:grade": one.grade, f"{name}:reason": one.reason}
-        if one.patch is not None:
-            arrays[f"{name}:patch"] = one.patch
-        knocked[name] = one.suitability
-        if one.out is not None:
-            arrays[f"{name}:class_2020"], arrays[f"{name}:reason_2020"] = profile_2020(
-                one.suitability, one.reason, one.out, ecology
-            )
-            if profile == "2020":
-                knocked[name] = np.where(one.out > 1, np.uint8(3), one.suitability)
-    land_use = _codes(overlay.land_use, window)
-    hazard = _codes(overlay.geohazard, window)
-    farmland = None if overlay.prepared.farmland is None else np.asarray(overlay.prepared.farmland[cut])
-    bits = conflict_bits(
-        ecology, knocked["agriculture"], knocked["urban"], land_use, hazard, farmland, rules=overlay.rules
-    )
-    for band, values in zip(CONFLICT_BANDS, bits.bands(), strict=True):
-        arrays[f"conflicts:{band.name}"] = values
-    layers = LandLayers(
-        agri_grade=found["agriculture"].land,
-        urban_grade=found["urban"].land,
-        soil_grade=None if overlay.soil is None else np.asarray(overlay.soil[cut]),
-        elevation=read_block(overlay.inputs.rasters["dem"], row, col, height, width),
-        eco_class=ecology,
-        agri_class=knocked["agriculture"],
-        urban_class=knocked["urban"],
-        farmland=farmland,
-        land_use=land_use,
-    )
-    units = overlay.prepared.units
-    if units is not None:
-        dm2 = overlay.prepared.dm2[row : row + height]
-        numbers = np.asarray(units.numbers[cut])
-        arrays["land"] = land_areas(numbers, dm2, layers, overlay.rules, count)
-        arrays["conflict"] = conflict_areas(
-            bits,
-            numbers,
-            dm2,
-            count,
-            land_use=land_use,
-            agri_class=knocked["agriculture"],
-            urban_class=knocked["urban"],
-            rules=overlay.rules,
-        )
-    return arrays, layers.present() | ({"geohazard"} if hazard is not None else frozenset())
+    return class_bands(a.chain, classes_of(name), patch=assembly.patch is not None, knock_outs=a.knock_outs)

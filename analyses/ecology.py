@@ -556,9 +556,7 @@ def ecological_chain(
             table = rules.sensitivity_breaks.table(breaks)
         else:
             table = CLASS_VALUES
-        # Compared with 0, the blame goes to the first factor that reaches the final grade, not to the first that rises.
-        found = higher(name, name, table, about=about, required=True)
-        stations.append(found.model_copy(update={"compare": (0,) * 6}))
+        stations.append(higher(name, name, table, about=about, required=True))
     if not stations and pending:
         stations.append(_unranked(rules, pending[0]))
     if not stations:

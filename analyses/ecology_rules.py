@@ -7,12 +7,11 @@ from datetime import date
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from analyses.grading import GradeTable, LevelTable
-from analyses.rules import ClassRule, Range, Sourced
+from analyses.rules import ClassRule, Range, Sourced, read_rules
 from spatial.catalog import Text
-from spatial.errors import LayerDefinitionInvalid
 
 __all__ = [
     "RULE_FILE",
@@ -366,15 +365,4 @@ def ecological_rules(rules: Mapping[str, Any]) -> EcologicalRules:
     LayerDefinitionInvalid
         If the file is missing or breaks the model (gap in a table, importance that falls, rule without source).
     """
-    name = f"layers/rules/{RULE_FILE}.yml"
-    if RULE_FILE not in rules:
-        raise LayerDefinitionInvalid(f"缺少规则文件 {name}，请恢复它", f"rule file {name} is missing; restore it")
-    try:
-        return EcologicalRules.model_validate(rules[RULE_FILE])
-    except ValidationError as error:
-        problems = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()]
-        raise LayerDefinitionInvalid(
-            f"规则文件 {name} 有误：{'；'.join(problems[:5])}。请改正后重试",
-            f"rule file {name} is invalid: {'; '.join(problems[:5])}; correct it and try again",
-            problems=problems,
-        ) from error
+    return read_rules(rules, RULE_FILE, EcologicalRules)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analyses.chain import Chain
+from analyses.chain import NO_LIMIT, Chain
 from analyses.zonal import areas_in_units
 from spatial.catalog import Band, Text
 from spatial.compiled import compiled
@@ -21,12 +21,14 @@ __all__ = [
     "ECOLOGY_OUT",
     "IMPORTANCE",
     "KNOCK_OUT",
+    "REASON_COLOURS",
     "SUITABILITY",
     "AreaTally",
     "Unit",
     "area_rows",
     "class_bands",
     "class_style",
+    "classes_of",
     "profile_2020",
     "reason_rows",
     "reporting_units",
@@ -56,7 +58,31 @@ _GRADE_TITLES = {
     4: Text(zh="4 较低", en="4 rather low"),
     5: Text(zh="5 低", en="5 low"),
 }
+_IMPORTANCE_TITLES = {
+    1: Text(zh="1 一般", en="1 ordinary"),
+    3: Text(zh="3 重要", en="3 important"),
+    5: Text(zh="5 极重要", en="5 extremely important"),
+}
+"""Importance rises with the grade, unlike suitability."""
 _PATCH_TITLES = {k: Text(zh=f"{k} {t.zh[2:]}", en=t.en) for k, t in _GRADE_TITLES.items()}
+
+
+_GRADE_COLOURS = {1: "#1a9850", 2: "#91cf60", 3: "#fee08b", 4: "#fc8d59", 5: "#d73027"}
+_IMPORTANCE_COLOURS = {1: "#e5f5e0", 3: "#41ab5d", 5: "#00441b"}
+_MASKED_COLOUR = "#00441b"
+_NO_LIMIT_COLOUR = "#e3e8e0"
+"""Colour of «no limit» in maps of the limiting factor."""
+REASON_COLOURS = (
+    "#88ccee", "#332288", "#f0e442", "#7f3b08", "#0072b2", "#d55e00", "#999999", "#8400cd", "#fdbf6f", "#000000",
+    "#aa7744", "#555555",
+)  # fmt: skip
+"""Colours of limiting factors by their place in the chain; the nearest pair is 18 apart in CIELAB for normal sight and for
+protan, deutan and tritan deficiency (Machado et al. 2009, doi 10.1109/TVCG.2009.113). After twelve they repeat."""
+
+
+def classes_of(name: str) -> Mapping[int, tuple[str, Text, str]]:
+    """Classes of a result raster of the dual evaluation by its name."""
+    return IMPORTANCE if name == "ecology" else SUITABILITY
 
 
 def class_bands(
@@ -64,9 +90,10 @@ def class_bands(
 ) -> tuple[Band, ...]:
     """Bands of a class raster: class, grade, reason, then patch level and the 2020 profile where there are such."""
     titles = {number: title for number, (_, title, _) in classes.items()}
+    grades = _IMPORTANCE_TITLES if classes is IMPORTANCE else _GRADE_TITLES
     bands = [
         Band(name="class", title=chain.title, valid_range=(0, 3), domain=titles),
-        Band(name="grade", title=Text(zh="等级", en="Grade"), valid_range=(0, 5), domain=_GRADE_TITLES),
+        Band(name="grade", title=Text(zh="等级", en="Grade"), valid_range=(0, 5), domain=grades),
         Band(
             name="reason",
             title=Text(zh="限制因素", en="Limiting factor"),
@@ -107,8 +134,9 @@ def class_bands(
     return tuple(bands)
 
 
-def class_style(classes: Mapping[int, tuple[str, Text, str]]) -> dict[str, Any]:
-    """Style of a class raster."""
+def class_style(classes: Mapping[int, tuple[str, Text, str]], bands: Sequence[Band] = ()) -> dict[str, Any]:
+    """Style of a class raster: its classes, and under ``bands`` the colours of its other bands by their codes."""
+    others = {band.name: _band_style(band, classes) for band in bands if band.name != "class" and band.domain}
     return {
         "type": "classes",
         "band": "class",
@@ -116,7 +144,23 @@ def class_style(classes: Mapping[int, tuple[str, Text, str]]) -> dict[str, Any]:
             {"value": number, "color": color, "title": title.model_dump()}
             for number, (_, title, color) in classes.items()
         ],
-    }
+    } | ({"bands": others} if others else {})
+
+
+def _band_style(band: Band, classes: Mapping[int, tuple[str, Text, str]]) -> list[dict[str, Any]]:
+    colours: Mapping[int, str]
+    codes = sorted(band.domain or {})
+    if band.name.startswith("class"):
+        colours = {number: color for number, (_, _, color) in classes.items()} | {MASKED: _MASKED_COLOUR}
+    elif band.name in ("grade", "patch"):
+        colours = _IMPORTANCE_COLOURS if band.name == "grade" and classes is IMPORTANCE else _GRADE_COLOURS
+    else:
+        chained = [code for code in codes if code not in (NO_LIMIT, ECOLOGY_OUT)]
+        colours = {code: REASON_COLOURS[k % len(REASON_COLOURS)] for k, code in enumerate(chained)}
+        colours |= {NO_LIMIT: _NO_LIMIT_COLOUR, ECOLOGY_OUT: _MASKED_COLOUR}
+    return [
+        {"value": code, "color": colours[code], "title": (band.domain or {})[code].model_dump()} for code in codes
+    ]
 
 
 def profile_2020(

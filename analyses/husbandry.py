@@ -13,11 +13,11 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from analyses.rules import Sourced
+from analyses.rules import Sourced, read_rules
 from spatial.catalog import Text
-from spatial.errors import GridMismatch, InvalidParameter, LayerDefinitionInvalid, QualityViolation
+from spatial.errors import GridMismatch, InvalidParameter, QualityViolation
 from spatial.jobs.contract import Factor
 
 if TYPE_CHECKING:
@@ -110,18 +110,7 @@ def husbandry_rules(rules: Mapping[str, Any]) -> HusbandryRules:
     LayerDefinitionInvalid
         If the file is missing or breaks the model.
     """
-    name = f"layers/rules/{RULE_FILE}.yml"
-    if RULE_FILE not in rules:
-        raise LayerDefinitionInvalid(f"缺少规则文件 {name}，请恢复它", f"rule file {name} is missing; restore it")
-    try:
-        return HusbandryRules.model_validate(rules[RULE_FILE])
-    except ValidationError as error:
-        problems = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()]
-        raise LayerDefinitionInvalid(
-            f"规则文件 {name} 有误：{'；'.join(problems[:5])}。请改正后重试",
-            f"rule file {name} is invalid: {'; '.join(problems[:5])}; correct it and try again",
-            problems=problems,
-        ) from error
+    return read_rules(rules, RULE_FILE, HusbandryRules)
 
 
 class LivestockReason(IntEnum):

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,13 +26,29 @@ if TYPE_CHECKING:
 __all__ = ["slope_overlay"]
 
 _TILE = 512
-_CACHE = 192 * 1024 * 1024
+_STRIP = 4 * _TILE
+"""Rows computed between opening the files and closing them: what was mapped of them into memory is given back."""
+_OPTIONS: dict[str, Any] = {"GTIFF_VIRTUAL_MEM_IO": True, "GDAL_CACHEMAX": 384 * 1024 * 1024}
+"""Uncompressed tiles are read where they lie in the page cache; of compressed ones the cache holds two rows of tiles a layer,
+so that the elevation's are decoded once although each is a neighbour of others."""
 
 
 def _overlay(
-    z: Any, per_x: Any, per_y: Any, squares: Any, grades: Any, first: float, layers: Any, weights: Any, out: Any
+    z: Any,
+    per_x: Any,
+    per_y: Any,
+    squares: Any,
+    grades: Any,
+    first: float,
+    layers: Any,
+    weights: Any,
+    nodata: Any,
+    out: Any,
 ) -> None:
-    """Slope grade × first weight + Σ layer × weight; NaN where one of them has no data. `z` has a halo of one cell."""
+    """Slope grade × first weight + Σ layer × weight; NaN where one of them has no data.
+
+    `z` has a halo of one cell; `nodata` are the layers' values for none (NaN where they have none).
+    """
     rows, cols = out.shape
     line = np.empty(cols, np.float32)
     for r in range(rows):
@@ -46,16 +62,22 @@ def _overlay(
             p = (east - west) * px
             q = (south - north) * py
             line[c] = p * p + q * q + np.float32(0) * z[r + 1, c + 1]
+        # One short loop after the other over a row in the cache: each becomes vector instructions.
         for c in range(cols):
-            gradient = line[c]
-            grade = grades[0]
-            for k in range(squares.size):
-                grade = grades[k + 1] if gradient >= squares[k] else grade
-            out[r, c] = grade * first + np.float32(0) * gradient
+            out[r, c] = grades[0] + np.float32(0) * line[c]
+        for k in range(squares.size):
+            square = squares[k]
+            grade = grades[k + 1]
+            for c in range(cols):
+                out[r, c] = grade if line[c] >= square else out[r, c]
+        for c in range(cols):
+            out[r, c] *= first
         for k in range(weights.size):
             weight = weights[k]
+            none = nodata[k]
             for c in range(cols):
-                out[r, c] += weight * layers[k, r, c]
+                value = layers[k, r, c]
+                out[r, c] += weight * (np.float32(np.nan) if value == none else value)
 
 
 def slope_overlay(
@@ -100,21 +122,12 @@ def slope_overlay(
         Naming the file.
     """
     import rasterio
-    from rasterio.errors import RasterioError
 
     _check(layers, slope_edges, grades, weights)
     paths = [dem, *layers]
     aside = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    with rasterio.Env(GDAL_CACHEMAX=_CACHE), ExitStack() as stack:
-
-        def opened() -> list[Any]:
-            try:
-                return [stack.enter_context(rasterio.open(path, driver="GTiff")) for path in paths]
-            except RasterioError as error:
-                raise SourceUnreadable(f"栅格无法读取：{error}", f"a raster cannot be read: {error}") from error
-
-        sources = opened()
-        per_x, per_y = _metres(sources[0], dem)
+    with rasterio.Env(**_OPTIONS), _opened(paths) as sources:
+        metres = _metres(sources[0], dem)
         for path, source in zip(paths, sources, strict=True):
             _require_same(sources[0], source, path)
         rows, cols = sources[0].shape
@@ -135,67 +148,83 @@ def slope_overlay(
         squares = np.tan(np.radians(np.asarray(slope_edges, dtype=np.float64))) ** 2
         tables = (squares.astype(np.float32), np.asarray(grades, np.float32), np.float32(weights[0]))
         shares = np.asarray(weights[1:], dtype=np.float32)
-        writing = threading.Lock()
-        try:
-            with rasterio.open(aside, "w", **profile) as target:
-                strips = np.array_split(np.arange(0, rows, _TILE), threads)  # each thread reads on where it stands
+        nodata = np.array([np.nan if s.nodata is None else s.nodata for s in sources[1:]], dtype=np.float32)
+    writing = threading.Lock()
+    try:
+        with rasterio.Env(**_OPTIONS), rasterio.open(aside, "w", **profile) as target:
 
-                def work(number: int) -> None:
-                    with rasterio.Env(GDAL_CACHEMAX=_CACHE):
-                        mine = sources if number == 0 else more[number - 1]
-                        read = _Reader(mine)
-                        for top in strips[number].tolist():
-                            height = min(_TILE, rows - top)
-                            z, values = read(top, height)
-                            result = np.empty((height, cols), dtype=np.float32)
-                            edge = slice(top, top + height)
-                            compiled(_overlay)(z, per_x[edge], per_y[edge], *tables, values, shares, result)
+            def compute(first: int) -> None:
+                """A few rows of tiles, from row `first` on."""
+                with rasterio.Env(**_OPTIONS), _opened(paths) as mine:
+                    tiles = _Tiles(mine)
+                    for top in range(first, min(first + _STRIP, rows), _TILE):
+                        rows_of = slice(top, min(top + _TILE, rows))
+                        lengths = (metres[0][rows_of], metres[1][rows_of])
+                        for left in range(0, cols, _TILE):
+                            cols_of = slice(left, min(left + _TILE, cols))
+                            z, values, result = tiles.read(rows_of, cols_of)
+                            compiled(_overlay)(z, *lengths, *tables, values, shares, nodata, result)
                             with writing:
-                                target.write(result, 1, window=((top, top + height), (0, cols)))
+                                target.write(result, 1, window=((top, rows_of.stop), (left, cols_of.stop)))
 
-                more = [opened() for _ in range(threads - 1)]
-                with ThreadPoolExecutor(threads) as pool:
-                    list(pool.map(work, range(threads)))
-            os.replace(aside, out)
-        finally:
-            aside.unlink(missing_ok=True)
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(compute, range(0, rows, _STRIP)))
+        os.replace(aside, out)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
-class _Reader:
-    """Strips of the sources, nodata as NaN; the buffers are used again."""
+@contextmanager
+def _opened(paths: Sequence[Path]) -> Iterator[list[Any]]:
+    import rasterio
+    from rasterio.errors import RasterioError
+
+    with ExitStack() as stack:
+        try:
+            sources = [stack.enter_context(rasterio.open(path, driver="GTiff")) for path in paths]
+        except RasterioError as error:
+            raise SourceUnreadable(f"栅格无法读取：{error}", f"a raster cannot be read: {error}") from error
+        yield sources
+
+
+class _Tiles:
+    """Tiles of the sources for one thread; its arrays are used again for the next tile (new memory costs more than a tile)."""
 
     def __init__(self, sources: list[Any]) -> None:
-        self._sources = sources
-        cols = sources[0].width
-        self._z = np.empty((_TILE + 2, cols + 2), dtype=np.float32)
-        self._layers = np.empty((len(sources) - 1, _TILE, cols), dtype=np.float32)
+        self._dem, self._layers = sources[0], sources[1:]
+        self._z = np.empty((_TILE + 2, _TILE + 2), dtype=np.float32)
+        self._values = np.empty((len(self._layers), _TILE, _TILE), dtype=np.float32)
+        self._result = np.empty((_TILE, _TILE), dtype=np.float32)
 
-    def __call__(self, top: int, height: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        dem = self._sources[0]
-        rows, cols = dem.shape
-        z = self._z[: height + 2]
-        z[[0, -1], :] = np.nan
-        z[:, [0, -1]] = np.nan
-        first, last = max(top - 1, 0), min(top + height + 1, rows)
-        z[first - top + 1 : last - top + 1, 1:-1] = self._read(dem, first, last)
-        for k, source in enumerate(self._sources[1:]):
-            if source.dtypes[0] == "float32":
-                source.read(1, window=((top, top + height), (0, cols)), out=self._layers[k, :height])
-                _hollow(self._layers[k, :height], source.nodata)
-            else:
-                self._layers[k, :height] = self._read(source, top, top + height)
-        return z, self._layers[:, :height]
+    def read(
+        self, rows_of: slice, cols_of: slice
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """Elevation with a halo of one cell (NaN for nodata and outside), layers, and room for the result."""
+        shape = (rows_of.stop - rows_of.start, cols_of.stop - cols_of.start)
+        values, result = self._values, self._result
+        if shape != result.shape:  # at the south and east edge; a part of an array would not lie in one piece
+            values, result = np.empty((len(self._layers), *shape), np.float32), np.empty(shape, np.float32)
+        window = ((rows_of.start, rows_of.stop), (cols_of.start, cols_of.stop))
+        for k, layer in enumerate(self._layers):
+            layer.read(1, window=window, out=values[k])
+        return self._around(rows_of, cols_of), values, result
 
-    def _read(self, source: Any, first: int, last: int) -> NDArray[np.float32]:
-        values = source.read(1, window=((first, last), (0, source.width)), out_dtype="float32")
-        _hollow(values, source.nodata)
-        found: NDArray[np.float32] = values
-        return found
-
-
-def _hollow(values: NDArray[np.float32], nodata: float | None) -> None:
-    if nodata is not None and not np.isnan(nodata):
-        values[values == np.float32(nodata)] = np.nan
+    def _around(self, rows_of: slice, cols_of: slice) -> NDArray[np.float32]:
+        rows, cols = self._dem.shape
+        top, left = rows_of.start - 1, cols_of.start - 1
+        shape = (rows_of.stop + 1 - top, cols_of.stop + 1 - left)
+        r0, r1, c0, c1 = max(top, 0), min(rows_of.stop + 1, rows), max(left, 0), min(cols_of.stop + 1, cols)
+        if (r1 - r0, c1 - c0) == self._z.shape:
+            z = inner = self._z
+        else:
+            z = np.full(shape, np.nan, dtype=np.float32)
+            inner = z[r0 - top : r1 - top, c0 - left : c1 - left]
+        self._dem.read(1, window=((r0, r1), (c0, c1)), out=inner)
+        if self._dem.nodata is not None:
+            hollow = inner == np.float32(self._dem.nodata)
+            if hollow.any():
+                inner[hollow] = np.nan
+        return z
 
 
 def _check(layers: Sequence[Path], edges: Sequence[float], grades: Sequence[float], weights: Sequence[float]) -> None:

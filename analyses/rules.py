@@ -33,6 +33,7 @@ __all__ = [
     "Sourced",
     "UrbanRules",
     "agricultural_rules",
+    "read_rules",
     "urban_rules",
 ]
 
@@ -439,7 +440,14 @@ class AgriculturalRules(BaseModel):
     knockouts: KnockOutRule
 
 
-def _read[Rules: BaseModel](rules: Mapping[str, Any], stem: str, model: type[Rules]) -> Rules:
+def read_rules[Rules: BaseModel](rules: Mapping[str, Any], stem: str, model: type[Rules]) -> Rules:
+    """One rule file (``layers/rules/{stem}.yml``) out of all of them, checked by its model.
+
+    Raises
+    ------
+    LayerDefinitionInvalid
+        If the file is missing or breaks the model, with the first five problems.
+    """
     name = f"layers/rules/{stem}.yml"
     if stem not in rules:
         raise LayerDefinitionInvalid(f"缺少规则文件 {name}，请恢复它", f"rule file {name} is missing; restore it")
@@ -462,7 +470,7 @@ def urban_rules(rules: Mapping[str, Any]) -> UrbanRules:
     LayerDefinitionInvalid
         If the file is missing or breaks the model (gap in a table, matrix of wrong shape, rule without source).
     """
-    return _read(rules, RULE_FILE, UrbanRules)
+    return read_rules(rules, RULE_FILE, UrbanRules)
 
 
 def agricultural_rules(rules: Mapping[str, Any]) -> AgriculturalRules:
@@ -473,4 +481,4 @@ def agricultural_rules(rules: Mapping[str, Any]) -> AgriculturalRules:
     LayerDefinitionInvalid
         If the file is missing or breaks the model (gap in a table, weights not summing to one, rule without source).
     """
-    return _read(rules, AGRICULTURAL_RULE_FILE, AgriculturalRules)
+    return read_rules(rules, AGRICULTURAL_RULE_FILE, AgriculturalRules)

@@ -85,10 +85,11 @@ class Climate:
 
 @dataclass(frozen=True)
 class AccumulatedTemperature:
-    """≥0 ℃ accumulated temperature (积温), ℃·d, the lapse rate applied to each month before summing."""
+    """Accumulated temperature (积温), ℃·d, of months of at least `base_c`, the lapse rate applied before summing."""
 
     climate: Climate
     lapse_c_per_100m: float
+    base_c: float = 0.0
 
     def __call__(self, block: Block) -> NDArray[Any]:
         """float32, ℃·d."""
@@ -99,6 +100,7 @@ class AccumulatedTemperature:
             self.climate.reference,
             at,
             lapse_c_per_100m=self.lapse_c_per_100m,
+            base_c=self.base_c,
         )
 
 

@@ -11,9 +11,9 @@ from analyses.assembly import NO_PATH_MIN, RAMP, Assembly, Landform, Prepared, a
 from analyses.assessment import Assessment, Block, Given, Source
 from analyses.climate import MONTHS, air_capacity, humidity_share
 from analyses.fields import Values, values_of
-from analyses.grading import GradeTable
+from analyses.grading import WORST, GradeTable
 from analyses.rules import Range
-from analyses.sources import Comfort, FromField, OfTerrain, climate_of
+from analyses.sources import Comfort, OfTerrain, climate_of
 from analyses.stations import FactorSpec
 from analyses.urban import urban_chain, urban_factors, urban_knock_outs
 from spatial.catalog import Text
@@ -44,6 +44,22 @@ class Air:
             calm=self.calm_table,
             speed=self.speed_table,
         )
+
+
+@dataclass(frozen=True)
+class HazardLevel:
+    """Level of geological hazard (地质灾害危险性), 1 极高 … 5 低, refused outside: percents or codes from 0 are no levels."""
+
+    values: Values
+    layer: str
+
+    def __call__(self, block: Block) -> NDArray[Any]:
+        """float32, level 1–5; NaN = no value."""
+        found = self.values.block(*block.window)
+        Range(min=1, max=WORST).require(
+            found, what=Text(zh="灾害级别", en="hazard level"), unit="1 极高 – 5 低", layer=self.layer
+        )
+        return found
 
 
 def urban_assessment(inputs: Inputs, parameters: Any, prepared: Prepared) -> Assembly:
@@ -140,11 +156,7 @@ def urban_assessment(inputs: Inputs, parameters: Any, prepared: Prepared) -> Ass
 def _hazards(inputs: Inputs, sources: dict[str, Source], said: dict[str, Text]) -> None:
     if "geohazard" in inputs.rasters:
         raster = inputs.rasters["geohazard"]
-        levels = Range(min=1, max=5)
-        levels.require(
-            raster.source(), what=Text(zh="灾害级别", en="hazard level"), unit="1 极高 – 5 低", layer=raster.layer_id
-        )
-        sources["geohazard"] = FromField(values_of(raster, method="nearest"))
+        sources["geohazard"] = HazardLevel(values_of(raster, method="nearest"), raster.layer_id)
         said["geohazard"] = Text(
             zh="崩滑流易发性图层；地面塌陷、地面沉降、断裂没有图层，未计入",
             en="landslide susceptibility layer; collapse, subsidence and faults have no layer and are left out",

@@ -67,6 +67,14 @@ def notes(
                 "publish it with the map.",
             )
         )
+    if parameters.apply_patches and parameters.bbox is not None:
+        said.append(
+            Text(
+                zh="地块在范围边界被截断：边界附近的集中连片修正与全省评价可能相差一级。",
+                en="patches are cut at the edge of the window: near it the correction by patches may differ by a grade from "
+                "that of the province.",
+            )
+        )
     if not parameters.apply_patches:
         said.append(Text(zh="未做地块集中连片修正。", en="no patch concentration correction was applied."))
     return tuple(said)

@@ -141,11 +141,11 @@ class Weighted:
         ended = np.zeros(shape, dtype=bool)
         for station in self._masks:
             value = np.asarray(values[station.factor], dtype=np.float32)
-            after, _, stops = station.arrays
+            after, stops = station.cells & 7, station.cells >> 6 != 0  # of no grade before
             interval = np.searchsorted(station.starts, value, side="right")
             unknown = np.isnan(value)
             hit = stops[interval] & ~unknown & ~ended
-            grade[hit] = after[0][interval[hit]]
+            grade[hit] = after[interval[hit]]
             raw[hit] = self.chain.code(station.id)
             ended |= hit | (unknown & station.required)
         total = np.zeros(shape, dtype=np.float64)

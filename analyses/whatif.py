@@ -278,6 +278,13 @@ def scenario(chain: Chain, query: Mapping[str, str], others: tuple[str, ...] = (
             raise InvalidParameter(
                 f"站 {station_id} 既被去掉又有权重", f"station {station_id} is off and has a weight", parameter="off"
             )
+    if len(off) == len(base.stations):
+        raise InvalidParameter(
+            "参数 off 去掉了全部的站，至少留一个",
+            "off leaves no station; keep at least one",
+            parameter="off",
+            allowed=known,
+        )
     if off:
         chain = chain.without(*off)
     return Scenario(base, chain, Weighted(chain, weights) if weights else None, off)

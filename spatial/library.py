@@ -182,7 +182,13 @@ def _attributes(layer: Layer, version: str) -> dict[str, Any]:
 
 
 def run(
-    analysis: str, *, publish: bool = False, out: Any = None, progress: Progress | None = None, **parameters: Any
+    analysis: str,
+    *,
+    publish: bool = False,
+    out: Any = None,
+    report: bool | None = None,
+    progress: Progress | None = None,
+    **parameters: Any,
 ) -> RunResult:
     """Run an analysis on this machine's data; the same run as ``onemap run`` and the OGC process.
 
@@ -194,6 +200,8 @@ def run(
         Publish the result rasters as layers.
     out : path, optional
         File of the first result raster.
+    report : bool, optional
+        Write the report as Word and PDF (``result.documents``); default: if the analysis has one.
     progress : callable, optional
         Called with the share done (0–1) and a text.
 
@@ -206,4 +214,5 @@ def run(
     from spatial.jobs.run import no_progress, run_analysis
 
     target = None if out is None else Path(out)
-    return run_analysis(_store(), analysis, parameters, publish=publish, out=target, progress=progress or no_progress)
+    said = progress or no_progress
+    return run_analysis(_store(), analysis, parameters, publish=publish, out=target, report=report, progress=said)

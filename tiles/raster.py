@@ -35,6 +35,8 @@ __all__ = ["TilePixels", "TilePool", "pixel_centres", "read_cells", "read_pixels
 
 Method = Literal["nearest", "bilinear", "cubic"]
 _OPEN_FILES = 24
+_THREADS = str(min(4, os.cpu_count() or 1))
+"""Threads that decode the blocks of one read."""
 _COARSER = 1.25
 """How much wider than a pixel the cells of `read_cells` may be: a whole overview finer costs up to four times the bytes."""
 _MARGIN = 5
@@ -334,7 +336,7 @@ class _OpenFiles(threading.local):
         found = self._open.get(key)
         if found is None:
             options = {} if level < 0 else {"overview_level": level}
-            found = rasterio.open(raster.path, driver="GTiff", **options)
+            found = rasterio.open(raster.path, driver="GTiff", NUM_THREADS=_THREADS, **options)
             self._open[key] = found
             if len(self._open) > _OPEN_FILES:
                 self._open.popitem(last=False)[1].close()

@@ -56,6 +56,8 @@ def raster_tile(
     """Encoded picture of a tile, or None where the layer has no pixel."""
     style = raster_style(raster.layer)
     number = band_number(raster.layer, band, style)
+    if isinstance(style, Classes):
+        style = style.of_band(band)
     classes, relief = isinstance(style, Classes), isinstance(style, Hillshade)
     pixels = read_pixels(
         raster,

@@ -145,17 +145,31 @@ class RasterClass(_Model):
     title: Text
 
 
+RasterClasses = Annotated[tuple[RasterClass, ...], Field(min_length=1, max_length=255)]
+
+
 class Classes(_Model):
-    """A colour per class code (分类着色); other codes are transparent."""
+    """A colour per class code (分类着色); other codes are transparent.
+
+    Codes of another band mean something else (a class 2, a limiting factor 2): ``bands`` has the classes of such bands.
+    """
 
     type: Literal["classes"]
     band: str | None = None
-    classes: tuple[RasterClass, ...] = Field(min_length=1, max_length=255)
+    classes: RasterClasses
+    bands: dict[str, RasterClasses] = {}
 
     @model_validator(mode="after")
     def _once(self) -> Classes:
-        _require_unique([c.value for c in self.classes], "classes: value")
+        for name, classes in (("classes", self.classes), *self.bands.items()):
+            _require_unique([c.value for c in classes], f"{name}: value")
         return self
+
+    def of_band(self, name: str | None) -> Classes:
+        """The style of one band; the layer's own where `bands` does not name it."""
+        if name not in self.bands:
+            return self
+        return Classes(type="classes", band=name, classes=self.bands[name])
 
 
 class Stop(_Model):
@@ -286,6 +300,10 @@ def _check_names(layer: Layer, style: Style) -> None:
         if style.band is not None and style.band not in names:
             zh, en = _near(style.band, names)
             raise _refuse(layer, f"没有波段 {style.band!r}{zh}", f"no band {style.band!r}{en}")
+        for name in style.bands if isinstance(style, Classes) else ():
+            if name not in names:
+                zh, en = _near(name, names)
+                raise _refuse(layer, f"没有波段 {name!r}{zh}", f"no band {name!r}{en}")
         return
     names = [field.name for field in layer.fields]
     wanted = [] if isinstance(style, Single) else [style.field]

@@ -6,9 +6,11 @@ native grid an unchanged chain gives the stored map pixel by pixel, but for stat
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import cycle
 from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import urlencode
 
@@ -54,11 +56,12 @@ _GRADE_TITLES = (
     ("5 级", "Grade 5"),
 )
 _NO_LIMIT = "#e3e8e0"
+_WATER = "#4292c6"
 _CLASSES = ("#1a9850", "#fee08b", "#d73027", "#7b8794")
 # Neighbours in a chain should differ at a glance; drawn by position and repeated after twelve.
 _REASONS = (
-    "#4292c6", "#8c510a", "#bf812d", "#fdae61", "#2c7fb8", "#7b3294", "#1b7837", "#e7298a", "#66a61e", "#6a3d9a",
-    "#e31a1c", "#525252",
+    "#8c510a", "#dfa857", "#fdae61", "#2c7fb8", "#7b3294", "#1b7837", "#e7298a", "#66a61e", "#b39ddb", "#e31a1c",
+    "#525252", "#80cdc1",
 )  # fmt: skip
 
 
@@ -117,6 +120,14 @@ def whatif_tile(plan: Plan, address: Address, *, ext: str, size: int = 256) -> b
     return encode_palette(np.minimum(codes, len(plan.palette) - 1), plan.palette, ext)
 
 
+def _reason_colours(found: Recorded) -> dict[int, str]:
+    colours = {NO_LIMIT: _NO_LIMIT}
+    free = cycle(_REASONS)
+    for code, station in enumerate(found.chain.stations, start=NO_LIMIT + 1):
+        colours[code] = _WATER if station.id == "water-surface" else next(free)
+    return colours
+
+
 def legend(found: Recorded, result: Layer | None, shown: Shown) -> list[dict[str, Any]]:
     """Value, colour and title of each code of a band; classes in the style of the class layer."""
     chain = found.chain
@@ -126,9 +137,8 @@ def legend(found: Recorded, result: Layer | None, shown: Shown) -> list[dict[str
             for n, (c, (zh, en)) in enumerate(zip(_GRADES, _GRADE_TITLES, strict=True), start=1)
         ]
     if shown == "reason":
-        reasons = chain.reasons()
-        colours = {NO_LIMIT: _NO_LIMIT} | {k: _REASONS[(k - 2) % len(_REASONS)] for k in reasons if k > NO_LIMIT}
-        return [{"value": k, "color": colours[k], "label": title.model_dump()} for k, title in reasons.items()]
+        colours = _reason_colours(found)
+        return [{"value": k, "color": colours[k], "label": title.model_dump()} for k, title in chain.reasons().items()]
     style = style_of(result) if result is not None else None
     used = sorted(set(chain.classes.values()))
     if isinstance(style, Classes) and style.band in {None, "class"}:
@@ -160,6 +170,7 @@ class _WhatIfService:
         self._datastore = datastore
         self._base = datastore.settings.url
         self._pool = pool
+        self._warming: asyncio.Task[None] | None = None
 
     async def tile(self, request: Request) -> Response:
         """A tile; ``{y}@2x`` is 512 pixels."""
@@ -202,8 +213,15 @@ class _WhatIfService:
         raster, found, result = _found(self._datastore.snapshot(), request.path_params["layer"], query.get("version"))
         shown = _shown(query)
         plan = scenario(found.chain, query, (*_FIXED, "tms"))
+        if self._warming is None:
+            # Who reads this will move a slider next; the kernel takes seconds to compile the first time on a machine.
+            self._warming = asyncio.create_task(self._pool.run(_warm, plan.local(found)))
         document = _document(self._base, raster, found, result, plan, tms=tms, shown=shown, query=query)
         return json_answer(request, document, raster.layer)
+
+
+def _warm(plan: Scenario) -> None:
+    plan.run({name: np.zeros((1, 1), dtype=np.float32) for name in plan.factors})
 
 
 def addresses(datastore: DataStore, pool: TilePool) -> Sequence[tuple[str, Callable[[Request], Any]]]:

@@ -205,7 +205,12 @@ class LandCover:
         samples = self._samples(inputs, parameters, features, rules)
         progress(0.05, "训练与检验 training and testing")
         trained = train_land_cover(
-            samples, features.names, parameters, folds=rules.cross_validation.folds, threads=inputs.threads
+            samples,
+            features.names,
+            parameters,
+            folds=rules.cross_validation.folds,
+            threads=inputs.threads,
+            progress=lambda share: progress(0.05 + 0.2 * share, "训练与检验 training and testing"),
         )
         progress(0.25, "分类 classifying")
         codes, dm2 = self._map(inputs, parameters, outputs, features, trained, rules, progress)

@@ -6,7 +6,7 @@ size and number of threads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -293,6 +293,7 @@ def cross_validate(
     seed: int = 0,
     importance: bool = True,
     threads: int = 1,
+    progress: Callable[[float], None] | None = None,
 ) -> CrossValidation:
     """Train without each fold in turn and predict it.
 
@@ -302,6 +303,8 @@ def cross_validate(
     fold : int64 (n,), from `grouped_folds`
     importance : bool
         Also shuffle each feature of the held-out cells, for the weights of the area of applicability.
+    progress : callable, optional
+        Called with the share done after each fold; may raise to stop.
 
     Raises
     ------
@@ -313,7 +316,10 @@ def cross_validate(
     predicted = np.zeros_like(samples.y)
     loss = np.zeros(samples.x.shape[1])
     names = tuple(str(k) for k in range(samples.x.shape[1]))
-    for number in np.unique(fold):
+    numbers = np.unique(fold)
+    for done, number in enumerate(numbers):
+        if progress is not None:
+            progress(done / numbers.size)
         test = fold == number
         rest = samples.where(~test)
         fitted = train(rest, names, method=method, trees=trees, seed=seed, threads=threads)

@@ -9,11 +9,10 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from analyses.rules import Range, Sourced
+from analyses.rules import Range, Sourced, read_rules
 from spatial.catalog import Text
-from spatial.errors import LayerDefinitionInvalid
 
 __all__ = ["RULE_FILE", "SAME_GROUP", "UNCHANGED", "LandCoverClass", "LandCoverRules", "land_cover_rules"]
 
@@ -38,8 +37,8 @@ class LandCoverClass(_Row):
     title: Text
     color: str = Field(pattern=r"^#[0-9a-f]{6}$")
     group: Group
-    c_factor: str | None
-    """Table of the cover factor C of RUSLE."""
+    c_factor: str
+    """Family of the cover factor C of RUSLE; ``fixed``: a number, ``dryland``: the formula."""
     runoff: str | None
     """Class of the runoff coefficient of water conservation; None: the table has none for this class."""
     natural: bool
@@ -200,15 +199,4 @@ def land_cover_rules(rules: Mapping[str, Any]) -> LandCoverRules:
     LayerDefinitionInvalid
         If the file is missing or breaks the model.
     """
-    name = f"layers/rules/{RULE_FILE}.yml"
-    if RULE_FILE not in rules:
-        raise LayerDefinitionInvalid(f"缺少规则文件 {name}，请恢复它", f"rule file {name} is missing; restore it")
-    try:
-        return LandCoverRules.model_validate(rules[RULE_FILE])
-    except ValidationError as error:
-        problems = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()]
-        raise LayerDefinitionInvalid(
-            f"规则文件 {name} 有误：{'；'.join(problems[:5])}。请改正后重试",
-            f"rule file {name} is invalid: {'; '.join(problems[:5])}; correct it and try again",
-            problems=problems,
-        ) from error
+    return read_rules(rules, RULE_FILE, LandCoverRules)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +34,13 @@ class Trained:
 
 
 def train_land_cover(
-    samples: Samples, features: tuple[str, ...], parameters: LandCoverParameters, *, folds: int = 5, threads: int = 1
+    samples: Samples,
+    features: tuple[str, ...],
+    parameters: LandCoverParameters,
+    *,
+    folds: int = 5,
+    threads: int = 1,
+    progress: Callable[[float], None] | None = None,
 ) -> Trained:
     """Test by whole polygons, train on all samples, and delimit where the classifier may be believed.
 
@@ -58,7 +65,7 @@ def train_land_cover(
         "seed": parameters.seed,
         "threads": threads,
     }
-    validation = cross_validate(samples, fold, importance=parameters.assess_applicability, **options)
+    validation = cross_validate(samples, fold, importance=parameters.assess_applicability, progress=progress, **options)
     used = np.isin(samples.y, kept)
     return Trained(
         train(samples.only(kept), features, **options),

@@ -3,9 +3,9 @@ import { getCatalogue, Problem } from "./api/client";
 import type { Catalogue, LayerInfo } from "./api/types";
 import type { TileSet } from "./geo/crs";
 import { setLang } from "./i18n";
-import type { ActiveLayer, Base, ShareState, Swipe, Tool } from "./share";
+import type { ActiveLayer, Base, Scenario, ShareState, Swipe, Tool } from "./share";
 
-export type Topic = "catalogue" | "layers" | "base" | "tileSet" | "tool" | "lang" | "swipe" | "tileErrors";
+export type Topic = "catalogue" | "layers" | "base" | "tileSet" | "tool" | "lang" | "swipe" | "scenario" | "tileErrors";
 
 /** Window of the data, until the catalogue says its own. */
 export const HUBEI: [number, number, number, number] = [108.36, 29.02, 116.14, 33.28];
@@ -23,6 +23,8 @@ export class App {
   tileSet: TileSet = "CGCS2000Quad";
   tool: Tool = "browse";
   swipe: Swipe | null = null;
+  /** What-if scenario that is drawn instead of a result layer. */
+  scenario: Scenario | null = null;
   /** Layer id → tiles that failed since it was switched on. */
   readonly tileErrors = new Map<string, number>();
 
@@ -92,6 +94,7 @@ export class App {
     this.layers = this.layers.filter((layer) => layer.id !== id);
     this.tileErrors.delete(id);
     if (this.swipe?.layer === id) this.setSwipe(null);
+    if (this.scenario?.layer === id) this.setScenario(null);
     this.emit("layers");
   }
 
@@ -137,6 +140,18 @@ export class App {
     this.emit("swipe");
   }
 
+  setScenario(scenario: Scenario | null): void {
+    for (const id of [this.scenario?.layer, scenario?.layer]) if (id) this.tileErrors.delete(id);
+    this.scenario = scenario;
+    this.emit("scenario");
+  }
+
+  /** Parameters of the scenario of a layer, without what is shown of it; empty if it has none. */
+  changes(id: string): Record<string, string> {
+    if (this.scenario?.layer !== id) return {};
+    return Object.fromEntries(Object.entries(this.scenario.params).filter(([name]) => name !== "band"));
+  }
+
   setLanguage(language: "zh" | "en"): void {
     setLang(language);
     this.emit("lang");
@@ -155,5 +170,6 @@ export class App {
     if (state.tool) this.tool = state.tool;
     if (state.layers) this.layers = state.layers;
     this.swipe = state.swipe ?? null;
+    this.scenario = state.scenario ?? null;
   }
 }

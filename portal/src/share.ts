@@ -2,7 +2,8 @@
  * The state of the portal as a link (hash of the address) and back.
  *
  * `#v=1&c=114.30000,30.60000&z=8.20&t=c&b=relief&l=dem:70:1,counties:100:0&lang=en&p=query&s=dem:0.50`:
- * `l` lists layers from the top down as `id:opacity %:visible`; `s` is the swiped layer and its position.
+ * `l` lists layers from the top down as `id:opacity %:visible`; `s` is the swiped layer and its position; `w` is a what-if
+ * scenario as `layer:name=value;…`, encoded.
  */
 import type { Lang } from "./api/types";
 import type { TileSet } from "./geo/crs";
@@ -26,6 +27,12 @@ export interface Swipe {
   at: number;
 }
 
+/** A what-if scenario of a layer: query parameters of its what-if tiles. */
+export interface Scenario {
+  layer: string;
+  params: Record<string, string>;
+}
+
 export interface ShareState {
   lon: number;
   lat: number;
@@ -38,6 +45,7 @@ export interface ShareState {
   lang: Lang;
   tool: Tool;
   swipe: Swipe | null;
+  scenario?: Scenario;
 }
 
 const SETS: Record<string, TileSet> = { c: "CGCS2000Quad", w: "WebMercatorQuad" };
@@ -55,6 +63,11 @@ export function encode(state: ShareState): string {
     `p=${state.tool}`,
   ];
   if (state.swipe) parts.push(`s=${state.swipe.layer}:${state.swipe.at.toFixed(2)}`);
+  if (state.scenario) {
+    const { layer, params } = state.scenario;
+    const list = Object.entries(params).map(([name, value]) => `${name}=${value.replaceAll(";", ",")}`);
+    parts.push(`w=${encodeURIComponent(`${layer}:${list.join(";")}`)}`);
+  }
   return `#${parts.join("&")}`;
 }
 
@@ -99,5 +112,23 @@ export function decode(hash: string): Partial<ShareState> {
   if (tool) state.tool = tool;
   const [swiped = "", at] = (query.get("s") ?? "").split(":");
   if (LAYER_ID.test(swiped)) state.swipe = { layer: swiped, at: clamp(finite(at) ?? 0.5, 0, 1) };
+  const scenario = decodeScenario(query.get("w") ?? "");
+  if (scenario) state.scenario = scenario;
   return state;
+}
+
+const CHANGE = /^(band|off|(edges|matrix|shift|weights)\.[a-z0-9][a-z0-9_-]{0,60})$/;
+const VALUE = /^[\w.,:+-]{1,400}$/;
+
+/** A scenario of a link; null if it names no layer or nothing that is a parameter. */
+function decodeScenario(text: string): Scenario | null {
+  const colon = text.indexOf(":");
+  const layer = text.slice(0, colon);
+  if (colon < 0 || !LAYER_ID.test(layer)) return null;
+  const params: Record<string, string> = {};
+  for (const part of text.slice(colon + 1).split(";")) {
+    const [name = "", value = ""] = part.split("=");
+    if (CHANGE.test(name) && VALUE.test(value)) params[name] = value;
+  }
+  return Object.keys(params).length ? { layer, params } : null;
 }

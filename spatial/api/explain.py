@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analyses.chain import Chain
 from analyses.whatif import NOT_LOCAL, Recorded, Scenario, factors_of, recorded, result_of, scenario
 from spatial.errors import InvalidParameter, PayloadTooLarge, SpatialError
 from spatial.store.raster import PublishedRaster, open_raster, sample
@@ -126,7 +127,25 @@ def _explained(subject: _Subject, plan: Scenario, lon: float, lat: float) -> dic
         "stored": {name: stored[name] for name in ("class", "grade", "reason") if name in stored},
     }
     document["summary"] = _summary(document)
+    later = (factors.layer.provenance or {}).get("knock_outs")
+    if later is not None:
+        document["profile_2020"] = _profile_2020(subject, Chain.model_validate(later), values, stored)
     return document
+
+
+def _profile_2020(
+    subject: _Subject, knock_outs: Chain, values: Mapping[str, float | None], stored: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The rules of 2020 (一票否决) at the cell: what each knock-out found, and the stored class and reason with titles."""
+    told = knock_outs.trace({name: values.get(name) for name in knock_outs.factors})
+    titles = {band.name: band.domain or {} for band in subject.classes.layer.bands} if subject.classes else {}
+
+    def named(band: str) -> dict[str, Any] | None:
+        value = stored.get(band)
+        title = titles.get(band, {}).get(value) if value is not None else None
+        return None if value is None else {"value": value, "title": title.model_dump() if title else None}
+
+    return {"steps": told["steps"], "class": named("class_2020"), "reason": named("reason_2020")}
 
 
 def _stored(classes: PublishedRaster | None, lon: float, lat: float) -> dict[str, Any]:

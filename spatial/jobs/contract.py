@@ -238,6 +238,7 @@ class Analysis(Protocol):
     """Role of the raster whose grid is the run's grid."""
     result_theme: ClassVar[tuple[str, ...]]
     rasters: ClassVar[Mapping[str, Text]]
-    """Result rasters: name → title; the first is the result, the others explain it."""
+    """Result rasters: name → title; the first is the result, the others explain it (unless the class has
+    ``equal_rasters = True``: then each layer and file bears the name of its raster)."""
 
     def run(self, inputs: Inputs, parameters: Any, outputs: Outputs, progress: Progress) -> AnalysisResult: ...

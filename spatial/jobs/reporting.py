@@ -86,9 +86,19 @@ class Documents:
 
 
 class Writer(Protocol):
-    """Writes the documents of a run into a folder, each aside first and then renamed."""
+    """Writes the documents of a run; made without arguments by its entry point."""
 
-    def __call__(
+    def require(self) -> None:
+        """See that every library and font is there.
+
+        Raises
+        ------
+        ServiceUnavailable
+            With the line that installs what is missing.
+        """
+        ...
+
+    def write(
         self,
         material: ReportMaterial,
         folder: Path,
@@ -97,7 +107,7 @@ class Writer(Protocol):
         strict: bool = True,
         step: Callable[[], None] = lambda: None,
     ) -> Documents:
-        """Write ``<stem>.docx`` and ``<stem>.pdf``.
+        """Write ``<stem>.docx`` and ``<stem>.pdf``, each aside first and then renamed.
 
         Parameters
         ----------
@@ -130,8 +140,8 @@ def report_writer(analysis_id: str) -> Writer:
             f"no report writer is installed (entry points {GROUP}): install this package again, or use --no-report",
             process=analysis_id,
         )
-    loaded: Writer = entry.load()
-    return loaded
+    made: Writer = entry.load()()
+    return made
 
 
 def wants_report(analysis: type[Analysis], asked: bool | None) -> bool:

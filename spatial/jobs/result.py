@@ -54,6 +54,8 @@ class RunResult:
         How each factor entered the result; one that is missing is «not assessed».
     notes : tuple of dict
     provenance : mapping
+    documents : mapping of str to Path
+        ``docx``, ``pdf`` → file of the report; empty if none was written.
     """
 
     analysis: str
@@ -63,6 +65,7 @@ class RunResult:
     factors: tuple[dict[str, Any], ...] = ()
     notes: tuple[dict[str, str], ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    documents: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def not_assessed(self) -> list[str]:
@@ -97,6 +100,7 @@ class RunResult:
             "analysis": self.analysis,
             "rasters": {name: {"type": GEOTIFF} for name in self.rasters},
             "layers": dict(self.layers),
+            "documents": {kind: {"file": path.name} for kind, path in self.documents.items()},
             "tables": dict(self.tables),
             "factors": list(self.factors),
             "not_assessed": self.not_assessed,

@@ -13,6 +13,8 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +24,13 @@ from spatial.jobs.inputs import OpenedInputs, open_inputs
 from spatial.jobs.outputs import BlockOutputs, WrittenRaster
 from spatial.jobs.registry import analysis as find_analysis
 from spatial.jobs.registry import check_parameters
+from spatial.jobs.reporting import Documents, Writer, material_of_run, report_writer, wants_report
 from spatial.jobs.result import RunResult, explanation_links, provenance, result_layer, result_layer_id
 
 if TYPE_CHECKING:
     from spatial.store.datastore import DataStore
 
-__all__ = ["no_progress", "results_folder", "run_analysis"]
+__all__ = ["documents_folder", "no_progress", "results_folder", "run_analysis"]
 
 _GDAL_CACHE = 128 * 1024 * 1024
 """Bytes of GDAL's block cache in a run; without a limit it takes 5 % of the machine."""
@@ -42,6 +45,12 @@ def results_folder(datastore: DataStore, job_id: str) -> Path:
     return datastore.settings.var_dir / "results" / job_id
 
 
+def documents_folder(datastore: DataStore, job_id: str, layers: Mapping[str, str]) -> Path:
+    """Where the report of a run stands: beside its first published raster, else in the results folder."""
+    first = next(iter(layers.values()), None)
+    return results_folder(datastore, job_id) if first is None else datastore.raster_dir / first
+
+
 def run_analysis(
     datastore: DataStore,
     analysis_id: str,
@@ -50,6 +59,7 @@ def run_analysis(
     progress: Progress = no_progress,
     publish: bool = False,
     out: Path | None = None,
+    report: bool | None = None,
     job_id: str | None = None,
     attempt: int = 1,
     may_publish: Callable[[], bool] = lambda: True,
@@ -66,6 +76,9 @@ def run_analysis(
         Publish each result raster as a layer.
     out : Path, optional
         File of the first raster; further ones stand beside it as ``<stem>-<name>.tif``. Default: the results folder.
+    report : bool, optional
+        Write the report as Word and PDF: beside `out` as ``<stem>-report.docx``, else see `documents_folder`. Default: if
+        the analysis has a report (class attribute ``report``); then a missing library costs the document, not the run.
     job_id : str, optional
         Names the published layer; default a new one.
     attempt : int
@@ -76,11 +89,16 @@ def run_analysis(
     Raises
     ------
     ProcessNotFound, UnknownParameter, InvalidParameter, LayerNotFound, LayerNotPublished, GridMismatch
+    ServiceUnavailable
+        If a report was asked for and a library or font that it needs is missing; before anything is computed.
     """
     import rasterio
 
     analysis = find_analysis(analysis_id)
     checked = check_parameters(analysis.parameters, parameters, process=analysis_id)
+    writer = report_writer(analysis_id) if wants_report(analysis, report) else None
+    if writer is not None and report:
+        writer.require()
     job_id = job_id or str(uuid.uuid4())
     snapshot = datastore.snapshot()
     with (
@@ -92,7 +110,7 @@ def run_analysis(
         try:
             result = analysis().run(opened.inputs, checked, outputs, _scaled(progress))
         finally:
-            written = outputs.close()
+            written = _in_order(outputs.close(), analysis)
         progress(0.95, "写入结果 writing the result")
         record = provenance(
             analysis, checked, opened, opened.inputs.grid, result, revision=snapshot.revision, job_id=job_id
@@ -100,33 +118,58 @@ def run_analysis(
         with ThreadPoolExecutor(opened.inputs.threads) as pool:  # making overviews takes one thread of GDAL's each
             made = pool.map(lambda raster: _to_cog(raster, scratch), written)
             cogs = {raster.name: path for raster, path in zip(written, made, strict=True)}
-        progress(0.98, "保存结果 keeping the result")
+        done = RunResult(
+            analysis=analysis_id,
+            rasters=cogs,
+            layers=_layer_ids(analysis, written, job_id) if publish else {},
+            tables=result.tables,
+            factors=tuple(
+                {
+                    "id": f.id,
+                    "title": f.title.model_dump(),
+                    "assessed": f.assessed,
+                    "note": f.note.model_dump(),
+                    "source": f.source,
+                }
+                for f in result.factors
+            ),
+            notes=tuple(n.model_dump() for n in result.notes),
+            provenance=record,
+        )
+        documents = Documents()
+        if writer is not None:
+            # Before anything becomes visible: a run has its report or leaves nothing.
+            progress(0.97, "撰写报告 writing the report")
+            documents = _report(writer, analysis, done, written, result.explanations, opened, scratch, progress, report)
+        progress(0.99, "保存结果 keeping the result")
         if not may_publish():
             from spatial.jobs.queue import JobDismissed
 
             raise JobDismissed(job_id)
-        layers: dict[str, str] = {}
         if publish:
-            layers = _publish(datastore, analysis, written, cogs, opened, record, job_id, result.explanations)
-        paths = _keep(datastore, written, cogs, layers, out, job_id)
-    return RunResult(
-        analysis=analysis_id,
-        rasters=paths,
-        layers=layers,
-        tables=result.tables,
-        factors=tuple(
-            {
-                "id": f.id,
-                "title": f.title.model_dump(),
-                "assessed": f.assessed,
-                "note": f.note.model_dump(),
-                "source": f.source,
-            }
-            for f in result.factors
-        ),
-        notes=tuple(n.model_dump() for n in result.notes),
-        provenance=record,
+            _publish(datastore, analysis, written, cogs, opened, record, done.layers, result.explanations)
+        paths = _keep(datastore, written, cogs, done.layers, out, job_id, equal=_equals(analysis))
+        kept = _keep_documents(datastore, documents, done.layers, out, job_id)
+    return replace(
+        done, rasters=paths, documents=kept, notes=(*done.notes, *(note.model_dump() for note in documents.notes))
     )
+
+
+def _report(
+    writer: Writer,
+    analysis: type[Analysis],
+    done: RunResult,
+    written: list[WrittenRaster],
+    explanations: Mapping[str, Explanation],
+    opened: OpenedInputs,
+    scratch: Path,
+    progress: Progress,
+    asked: bool | None,
+) -> Documents:
+    counties = opened.inputs.frames.get("counties")
+    material = material_of_run(analysis, done, written, explanations, counties)
+    step = partial(progress, 0.97, "撰写报告 writing the report")
+    return writer.write(material, scratch / "documents", "report", strict=asked is True, step=step)
 
 
 def _scaled(progress: Progress) -> Progress:
@@ -149,10 +192,10 @@ def _scratch(datastore: DataStore, name: str) -> Iterator[Path]:
 
 
 def _to_cog(raster: WrittenRaster, scratch: Path) -> Path:
-    from spatial.store.raster import write_cog
+    from spatial.store.cog import write_result_cog
 
     target = scratch / f"{raster.name}.cog.tif"
-    write_cog(raster.path, target, classes=any(band.domain for band in raster.bands))
+    write_result_cog(raster.path, target, classes=any(band.domain for band in raster.bands))
     raster.path.unlink()
     return target
 
@@ -162,6 +205,24 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _in_order(written: list[WrittenRaster], analysis: type[Analysis]) -> list[WrittenRaster]:
+    """The rasters in the order of the analysis's `rasters`, whose first is the result, not in that of their opening."""
+    place = {name: number for number, name in enumerate(analysis.rasters)}
+    return sorted(written, key=lambda raster: place.get(raster.name, len(place)))
+
+
+def _layer_ids(analysis: type[Analysis], written: list[WrittenRaster], job_id: str) -> dict[str, str]:
+    return {
+        raster.name: result_layer_id(analysis.id, job_id, raster.name if index or _equals(analysis) else None)
+        for index, raster in enumerate(written)
+    }
+
+
+def _equals(analysis: type[Analysis]) -> bool:
+    """Whether no raster of the analysis is the result and the others its explanation: then each bears its name."""
+    return bool(getattr(analysis, "equal_rasters", False))
+
+
 def _publish(
     datastore: DataStore,
     analysis: type[Analysis],
@@ -169,22 +230,17 @@ def _publish(
     cogs: Mapping[str, Path],
     opened: OpenedInputs,
     record: Mapping[str, Any],
-    job_id: str,
+    layers: Mapping[str, str],
     explanations: Mapping[str, Explanation],
-) -> dict[str, str]:
+) -> None:
     current = datastore.snapshot()
-    layers = {
-        raster.name: result_layer_id(analysis.id, job_id, raster.name if index else None)
-        for index, raster in enumerate(written)
-    }
     links = explanation_links(explanations, layers)
     for raster in written:
         layer_id = layers[raster.name]
         digest = _sha256(cogs[raster.name])
         layer = result_layer(layer_id, analysis, raster, opened, {**record, **links.get(raster.name, {})}, digest)
-        if not _published_by(current, layer_id, job_id):
+        if not _published_by(current, layer_id, str(record["job"])):
             datastore.publish_raster(layer, cogs[raster.name], sha256=digest, ready=True)
-    return layers
 
 
 def _published_by(snapshot: Any, layer_id: str, job_id: str) -> bool:
@@ -203,27 +259,45 @@ def _keep(
     layers: Mapping[str, str],
     out: Path | None,
     job_id: str,
+    *,
+    equal: bool,
 ) -> dict[str, Path]:
     """Move the rasters to where the caller finds them, each in one step."""
     snapshot = datastore.snapshot()
     paths: dict[str, Path] = {}
     for index, raster in enumerate(written):
         if out is not None:
-            target = out if index == 0 else out.with_name(f"{out.stem}-{raster.name}.tif")
+            whole = index == 0 and not equal
+            target = out if whole else out.with_name(f"{out.stem}-{raster.name}.tif")
         elif raster.name in layers:
             paths[raster.name] = _published_path(datastore, snapshot, layers[raster.name])
             continue
         else:
             target = results_folder(datastore, job_id) / f"{raster.name}.tif"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # The scratch folder may lie on another file system: copy beside the target, then rename.
-        aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-        try:
-            shutil.copyfile(cogs[raster.name], aside)
-            os.replace(aside, target)
-        finally:
-            aside.unlink(missing_ok=True)
+        _move(cogs[raster.name], target)
         paths[raster.name] = target
+    return paths
+
+
+def _move(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # The scratch folder may lie on another file system: copy beside the target, then rename.
+    aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        shutil.copyfile(source, aside)
+        os.replace(aside, target)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _keep_documents(
+    datastore: DataStore, documents: Documents, layers: Mapping[str, str], out: Path | None, job_id: str
+) -> dict[str, Path]:
+    folder = documents_folder(datastore, job_id, layers) if out is None else out.parent
+    paths = {}
+    for kind, source in documents.files.items():
+        paths[kind] = folder / (source.name if out is None else f"{out.stem}-{source.name}")
+        _move(source, paths[kind])
     return paths
 
 

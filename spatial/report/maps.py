@@ -102,11 +102,12 @@ def _read(raster: ReportRaster, band: int, most: int) -> tuple[NDArray[Any], tup
         rows, cols = dataset.shape
         share = min(1.0, most / max(rows, cols))
         shape = (max(1, round(rows * share)), max(1, round(cols * share)))
-        values = dataset.read(band, out_shape=shape, resampling=Resampling.nearest, masked=True)
-        b = dataset.bounds
-        if values.dtype.kind == "f":
-            values = np.ma.masked_invalid(values)
-        return values, (b.left, b.right, b.bottom, b.top)
+        values = dataset.read(band, out_shape=shape, resampling=Resampling.nearest)
+        b, nodata = dataset.bounds, dataset.nodata
+    hidden = np.isnan(values) if values.dtype.kind == "f" else np.zeros(values.shape, dtype=np.bool_)
+    if nodata is not None and not math.isnan(nodata):
+        hidden |= values == values.dtype.type(nodata)
+    return np.ma.MaskedArray(values, hidden), (b.left, b.right, b.bottom, b.top)
 
 
 def _coloured(values: NDArray[Any], legend: Legend) -> tuple[NDArray[np.uint8], list[int]]:
@@ -235,11 +236,15 @@ def _box(x: float, y: float, width: float, height: float, color: str) -> Any:
     return Rectangle((x, y), width, height, facecolor=color, edgecolor=INK, linewidth=0.5, zorder=9)
 
 
-def _watermark(axes: Any, size: float = 30) -> None:
-    axes.text(
-        0.5, 0.5, _WATERMARK, transform=axes.transAxes, ha="center", va="center", rotation=24, alpha=0.16,
-        color="#000000", fontproperties=font(size, bold=True), zorder=8,
+def _watermark(axes: Any, width_mm: float) -> None:
+    """Across the map, as wide as the map allows; dark letters with a light edge stand out on every colour."""
+    from matplotlib.patheffects import withStroke
+
+    drawn = axes.text(
+        0.5, 0.5, _WATERMARK, transform=axes.transAxes, ha="center", va="center", rotation=22, alpha=0.22,
+        color="#000000", fontproperties=font(0.19 * width_mm, bold=True), zorder=8, clip_on=True,
     )  # fmt: skip
+    drawn.set_path_effects([withStroke(linewidth=0.012 * width_mm, foreground="#ffffff", alpha=0.3)])
 
 
 def _draw_legend(axes: Any, legend: Legend, shown: Sequence[int], *, blank: bool = True) -> None:
@@ -247,13 +252,13 @@ def _draw_legend(axes: Any, legend: Legend, shown: Sequence[int], *, blank: bool
     from matplotlib.patches import Patch
 
     keys = [Patch(facecolor=legend.colors[k], edgecolor=_EDGE, linewidth=0.4) for k in shown]
-    titles = [wrapped(f"{legend.titles[k].zh} {legend.titles[k].en}", 30) for k in shown]
+    titles = [f"{wrapped(legend.titles[k].zh, 22)}\n{wrapped(legend.titles[k].en, 22)}" for k in shown]
     if blank:
         keys.append(Patch(facecolor="white", edgecolor=_EDGE, linewidth=0.4))
-        titles.append("未评价 Not assessed")
+        titles.append("未评价\nNot assessed")
     axes.axis("off")
     drawn = axes.legend(
-        keys, titles, loc="upper left", bbox_to_anchor=(0.0, 1.0), frameon=False, prop=font(7), borderaxespad=0,
+        keys, titles, loc="upper left", bbox_to_anchor=(0.0, 1.0), frameon=False, prop=font(6.8), borderaxespad=0,
         title="图例 Legend", handlelength=1.6, handleheight=1.1, labelspacing=0.7,
     )  # fmt: skip
     drawn.get_title().set_fontproperties(font(8, bold=True))
@@ -302,7 +307,7 @@ def class_map(
     _frame(axes, extent, ticks=True)
     _furniture(axes, extent)
     if synthetic:
-        _watermark(axes)
+        _watermark(axes, width_mm - right - 14)
     _draw_legend(drawn.add_axes((1 - right / width_mm, 7 / height, right / width_mm, 1 - 11 / height)), legend, shown)
     return png(drawn)
 
@@ -318,55 +323,73 @@ def panel_map(
     """Several bands side by side, small: classes with one legend below, numbers with a colour bar each."""
     pixels = _PIXELS // columns
     rows = math.ceil(len(panels) / columns)
+    classes = any(b.domain for b in panels[0][0].bands if b.name == panels[0][1])
     first, box = _read(panels[0][0], panels[0][0].band(panels[0][1]) or 1, pixels)
     extent = _extent(box, borders)
-    classes = any(b.domain for b in panels[0][0].bands if b.name == panels[0][1])
-    below = 8.0 if classes else 0.0
     wide = width_mm / columns - 4
-    tall = _height(extent, wide - 2) + (8 if classes else 14)
+    map_high, head, foot, below = _height(extent, wide), 7.5, 1.5 if classes else 7.5, 9.0 if classes else 0.0
+    tall = head + map_high + foot
     height = rows * tall + below
     drawn = figure(width_mm, height)
-    legend, shown = None, set()
+    legend: Legend | None = None
+    shown: set[int] = set()
     for k, (raster, band, title) in enumerate(panels):
         values = first if k == 0 else _read(raster, raster.band(band) or 1, pixels)[0]
-        left, bottom = (k % columns) * width_mm / columns + 2, height - (k // columns + 1) * tall + 1
-        axes = drawn.add_axes((left / width_mm, bottom / height, wide / width_mm, (tall - 8) / height))
-        axes.set_title(wrapped(f"{title.zh} {title.en}", int(wide / 1.25)), fontproperties=font(6.2), pad=2, color=INK)
+        left, bottom = (k % columns) * width_mm / columns + 2, height - (k // columns + 1) * tall + foot
+        axes = drawn.add_axes((left / width_mm, bottom / height, wide / width_mm, map_high / height))
+        unit = next((b.unit for b in raster.bands if b.name == band), None)
+        axes.set_title(_panel_title(title, unit, wide), fontproperties=font(6.2), pad=2, color=INK, linespacing=1.15)
         if classes:
             legend = class_legend(raster, band)
             picture, there = _coloured(values, legend)
             shown |= set(there)
             axes.imshow(picture, extent=box, origin="upper", interpolation="nearest", zorder=1)
         else:
-            _numbers(drawn, axes, values, box, next((b.unit for b in raster.bands if b.name == band), None))
+            bar = drawn.add_axes(
+                ((left + 0.06 * wide) / width_mm, (bottom - 2.8) / height, 0.88 * wide / width_mm, 1.5 / height)
+            )
+            _numbers(axes, bar, values, box)
         _draw_borders(axes, borders, 0.18)
         _frame(axes, extent, ticks=False)
         if synthetic:
-            _watermark(axes, 30 / columns)
+            _watermark(axes, wide)
     if legend is not None:
-        _row_legend(drawn, legend, sorted(shown), below / height)
+        _row_legend(drawn, legend, sorted(shown))
     return png(drawn)
 
 
-def _numbers(drawn: Any, axes: Any, values: NDArray[Any], box: Any, unit: str | None) -> None:
+def _panel_title(title: Text, unit: str | None, wide: float) -> str:
+    said = "" if unit in (None, "1") else f"（{unit}）"
+    width = int(wide / 1.15)
+    return "\n".join((wrapped(f"{title.zh}{said}", width).split("\n")[0], wrapped(title.en, width).split("\n")[0]))
+
+
+def _numbers(axes: Any, bar: Any, values: NDArray[Any], box: Any) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     found = np.ma.compressed(values)
+    if found.size:
+        # A code for «beyond reach» far above every value would hide them all.
+        most = found.max()
+        rest = found[found < most]
+        if rest.size and float(most) > 10 * float(np.percentile(rest, 99)):
+            values, found = np.ma.masked_equal(values, most), rest
     low, high = (0.0, 1.0) if not found.size else (float(v) for v in np.percentile(found, (2, 98)))
     if low == high:
         high = low + 1.0
     picture = axes.imshow(
         values, extent=box, origin="upper", interpolation="nearest", zorder=1, cmap="viridis", vmin=low, vmax=high
     )
-    bar = drawn.colorbar(picture, ax=axes, orientation="horizontal", fraction=0.06, pad=0.03, aspect=40)
-    bar.outline.set_linewidth(0.3)
-    bar.ax.tick_params(length=1.5, width=0.3, pad=1)
-    bar.ax.locator_params(nbins=5)
-    for label in bar.ax.get_xticklabels():
+    scale = axes.figure.colorbar(picture, cax=bar, orientation="horizontal")
+    scale.outline.set_linewidth(0.3)
+    scale.locator = MaxNLocator(4)
+    scale.update_ticks()
+    bar.tick_params(length=1.2, width=0.3, pad=1)
+    for label in bar.get_xticklabels():
         label.set_fontproperties(font(5))
-    if unit and unit != "1":
-        bar.ax.text(1.01, 0.5, unit, transform=bar.ax.transAxes, va="center", fontproperties=font(5))
 
 
-def _row_legend(drawn: Any, legend: Legend, shown: Sequence[int], share: float) -> None:
+def _row_legend(drawn: Any, legend: Legend, shown: Sequence[int]) -> None:
     from matplotlib.patches import Patch
 
     keys = [Patch(facecolor=legend.colors[k], edgecolor=_EDGE, linewidth=0.4) for k in shown]
@@ -375,7 +398,7 @@ def _row_legend(drawn: Any, legend: Legend, shown: Sequence[int], share: float) 
     titles.append("未评价 Not assessed")
     drawn.legend(
         keys, titles, loc="lower center", ncols=min(len(keys), 4), frameon=False, prop=font(6.5), handlelength=1.4,
-        columnspacing=1.2, borderaxespad=0.2,
+        columnspacing=1.2, borderaxespad=0.4,
     )  # fmt: skip
 
 
@@ -416,7 +439,7 @@ def unit_map(
     _frame(axes, extent, ticks=True)
     _furniture(axes, extent)
     if synthetic:
-        _watermark(axes)
+        _watermark(axes, width_mm - right - 14)
     shown = [k for k, color in enumerate(legend.colors) if color in groups]
     blank = "#ffffff" in groups
     _draw_legend(

@@ -363,6 +363,27 @@ def test_county_table(tmp_path: Path) -> None:
         assert sum(r[f"{code}_km2"] for r in rows) == pytest.approx(km2, rel=1e-5)
 
 
+def test_a_run_can_be_stopped_while_it_trains(tmp_path: Path) -> None:
+    class Dismissed(Exception):
+        pass
+
+    told: list[float] = []
+
+    def progress(share: float, text: str) -> None:
+        told.append(share)
+        if share > 0.1:
+            raise Dismissed
+
+    grid = grid_of((48, 64))
+    rasters = {"scene": Array("surface-reflectance", reflectance(truth()), "1")}
+    inputs = Inputs(grid, rasters, {"samples": polygons()}, RULES, {}, str(tmp_path))
+    out = Memory(grid.shape.yx)
+    with pytest.raises(Dismissed):
+        LandCover().run(inputs, LandCoverParameters(trees=10), out, progress)
+    assert told[-1] < 0.25
+    assert not out.described
+
+
 # Bad input of the classification
 
 

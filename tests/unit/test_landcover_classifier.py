@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import geopandas
 import numpy as np
@@ -389,6 +390,30 @@ def test_rules_cover_every_pair_of_classes() -> None:
     assert np.flatnonzero(rules.flag("natural")).tolist() == [4, 5, 6, 7, 8, 9, 10, 11, 13]
     assert rules.by_code[1].is_cropland
     assert rules.by_code[12].is_built
+
+
+def test_classes_mean_the_same_in_every_rule_file() -> None:
+    """The map can stand in for the layer land-use only if all read its codes alike."""
+
+    def read(path: Path) -> Any:
+        return yaml.safe_load(path.read_text("utf-8"))
+
+    folder = RULE_FILE.parent
+    rules = land_cover_rules({"landcover": read(RULE_FILE)})
+    layer = read(folder.parent / "land-use.yml")
+    assert {c: (t["zh"], t["en"]) for c, t in layer["bands"][0]["domain"].items()} == {
+        c: (row.title.zh, row.title.en) for c, row in rules.by_code.items()
+    }
+    ecology = read(folder / "ecological_importance.yml")
+    assert ecology["runoff"]["land_use"] == {c: r.runoff for c, r in rules.by_code.items() if r.runoff is not None}
+    cover = ecology["cover_management"]
+    told = dict(cover["land_use"]) | dict.fromkeys(cover["fixed"], "fixed")
+    told |= dict.fromkeys(cover["dryland"]["codes"], "dryland")
+    assert told == {c: row.c_factor for c, row in rules.by_code.items()}
+    capacity = read(folder / "carrying_capacity.yml")["land_use"]["codes"]
+    assert {c: group for group, codes in capacity.items() for c in codes} == {
+        c: row.group for c, row in rules.by_code.items()
+    }
 
 
 def test_broken_rules_are_refused() -> None:

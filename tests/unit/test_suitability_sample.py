@@ -65,7 +65,8 @@ def units(store: DataStore) -> pd.DataFrame:
 
 def test_every_role_found_its_layer(result: RunResult) -> None:
     assert result.provenance["missing_inputs"] == []
-    assert result.not_assessed == ["geohazard", "air-capacity", "water-capacity", "comfort", "patch"]
+    # One of two water indicators is chosen; no layer tells the quality of water.
+    assert result.not_assessed == ["water-quota", "water-environment"]
 
 
 def test_mountains_are_unsuitable_and_the_plain_is_not(result: RunResult, units: pd.DataFrame) -> None:
@@ -98,13 +99,28 @@ def test_areas_are_the_whole_province(result: RunResult) -> None:
 
 
 def test_a_window_equals_the_province(store: DataStore, result: RunResult, tmp_path: Path) -> None:
-    parameters = {"location_row": result.provenance["parameters"]["location_row"], "bbox": (111.0, 30.2, 112.1, 31.0)}
-    part = run_analysis(store, "urban-suitability", parameters, out=tmp_path / "part.tif")
-    for name in ("class", "factors"):
-        with rasterio.open(result.rasters[name]) as whole, rasterio.open(part.rasters[name]) as window:
-            row, col = whole.index(window.bounds.left + 1e-6, window.bounds.top - 1e-6)
-            place = rasterio.windows.Window(col, row, window.width, window.height)
-            assert np.array_equal(whole.read(window=place), window.read(), equal_nan=True)
+    """Every factor, and the classes without patches; patches end at the window, and a note says so."""
+    row = {"location_row": result.provenance["parameters"]["location_row"]}
+    window = {"bbox": (111.0, 30.2, 112.1, 31.0)}
+    local = {"apply_patches": False}
+    pairs = [
+        ("factors", result, run_analysis(store, "urban-suitability", row | window, out=tmp_path / "a.tif")),
+        (
+            "class",
+            run_analysis(store, "urban-suitability", row | local, out=tmp_path / "b.tif"),
+            run_analysis(store, "urban-suitability", row | local | window, out=tmp_path / "c.tif"),
+        ),
+    ]
+    for name, province, part in pairs:
+        with rasterio.open(province.rasters[name]) as whole, rasterio.open(part.rasters[name]) as inner:
+            place = inner_window(whole, inner)
+            assert np.array_equal(whole.read(window=place), inner.read(), equal_nan=True)
+    assert any("截断" in note["zh"] for note in pairs[0][2].notes)
+
+
+def inner_window(whole: rasterio.DatasetReader, inner: rasterio.DatasetReader) -> rasterio.windows.Window:
+    row, col = whole.index(inner.bounds.left + 1e-6, inner.bounds.top - 1e-6)
+    return rasterio.windows.Window(col, row, inner.width, inner.height)
 
 
 BOXES = {

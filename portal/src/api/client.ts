@@ -1,5 +1,5 @@
 /** The HTTP addresses of the server; every failure becomes a `Problem` that can be shown. */
-import type { AnalysisResult, Catalogue, Identified, JobStatus, Lang, ProcessDescription } from "./types";
+import type { AnalysisResult, Catalogue, Explained, Identified, JobStatus, Lang, ProcessDescription, WhatIf } from "./types";
 
 /** Address of a path of the server, below whatever prefix the portal is served from. */
 export const address = (path: string): string => new URL(path.replace(/^\//, ""), document.baseURI).href;
@@ -67,6 +67,18 @@ export function identify(
   });
   return json(`/api/v1/identify?${query}`, { signal });
 }
+
+/** Why a cell has its class; `changes` are the parameters of a scenario. */
+export function explain(layer: string, lon: number, lat: number, changes: Record<string, string>): Promise<Explained> {
+  const query = new URLSearchParams({ layer, lon: lon.toFixed(9), lat: lat.toFixed(9), ...changes });
+  return json(`/api/v1/explain?${query}`);
+}
+
+/** What can be changed in a scenario; a change that the server refuses is a `Problem`. */
+export const getWhatIf = (path: string, changes: Record<string, string> = {}): Promise<WhatIf> => {
+  const query = new URLSearchParams(changes).toString();
+  return json(query ? `${path}?${query}` : path);
+};
 
 export const getProcess = (id: string, lang: Lang): Promise<ProcessDescription> =>
   json(`/ogc/processes/${id}?f=json&lang=${lang}`);

@@ -88,6 +88,83 @@ export interface LayerInfo {
   file?: string | null;
   note?: Text | null;
   derived_from?: string[];
+  /** Where a what-if scenario of the layer is described, if it has a chain. */
+  whatif?: string | null;
+}
+
+/** What is shown of a what-if scenario. */
+export type Shown = "class" | "grade" | "reason";
+
+export interface Station {
+  id: string;
+  title: Text;
+  kind: string;
+  unit: string | null;
+  /** Least and greatest value of the factor. */
+  range: [number, number] | null;
+  edges: number[];
+  matrix: number[][] | null;
+  left_out: boolean;
+  change: { edges: boolean; matrix: boolean; shift: boolean; weights: boolean; off: boolean };
+  source: string;
+  tag: string;
+}
+
+export interface LeftOut {
+  station: string;
+  title: Text;
+  reason: Text;
+}
+
+export interface WhatIf {
+  layer: string;
+  result_layer: string | null;
+  title: Text;
+  stations: Station[];
+  left_out: LeftOut[];
+  legends: Record<Shown, { value: number; color: string; label: Text }[]>;
+}
+
+export interface ExplainStep {
+  station: string;
+  title: Text;
+  kind: string;
+  value: number | null;
+  unit: string | null;
+  interval: string | null;
+  level: number | null;
+  /** Row and column of a judgement matrix, from 1. */
+  cell: [number, number] | null;
+  grade_before: number | null;
+  grade_after: number | null;
+  changed: boolean;
+  ends: boolean;
+  source: string;
+  tag: string;
+  weight?: number | null;
+}
+
+export interface ExplainedChain {
+  chain: string;
+  title: Text;
+  layer: string;
+  result_layer: string | null;
+  changed: boolean;
+  steps: ExplainStep[];
+  grade: number | null;
+  class: number | null;
+  class_title: Text | null;
+  reason: string | null;
+  reason_title: Text | null;
+  missing: { text: Text } | null;
+  left_out: LeftOut[];
+  from_run: { station: string; title: Text }[];
+}
+
+export interface Explained {
+  lon: number;
+  lat: number;
+  chains: ExplainedChain[];
 }
 
 export interface Catalogue {

@@ -27,6 +27,18 @@ export const tileTemplate = (info: LayerInfo, set: TileSet): string | undefined 
   return path ? decodeURI(address(path)) : undefined;
 };
 
+/** Tiles of a what-if scenario of a layer, as an absolute template. */
+export const scenarioTemplate = (info: LayerInfo, set: TileSet, params: Record<string, string>): string => {
+  const query = Object.entries({ version: info.version, ...params }).map(([name, value]) => `${name}=${value}`);
+  return decodeURI(address(`/tiles/${info.id}/whatif/${set}/{z}/{x}/{y}.png?${query.join("&")}`));
+};
+
+/** Draws a raster layer from other addresses; tiles of before stay until the new ones are there. */
+export function setTemplate(drawn: DrawnLayer, url: string): void {
+  const source = drawn.layer instanceof TileLayer ? (drawn.layer.getSource() as unknown) : null;
+  if (source instanceof XYZ && source.getUrls()?.[0] !== url) source.setUrl(url);
+}
+
 export function makeLayer(
   info: LayerInfo,
   set: TileSet,

@@ -21,7 +21,7 @@ import type { LayerInfo } from "../api/types";
 import { CGCS2000, TILE_SETS } from "../geo/crs";
 import { scaleBar, type ScaleBar } from "../geo/scale";
 import { baseParts } from "./basemap";
-import { makeLayer, type DrawnLayer } from "./layers";
+import { makeLayer, scenarioTemplate, setTemplate, tileTemplate, type DrawnLayer } from "./layers";
 import { Watermark } from "./watermark";
 
 export interface Place {
@@ -93,6 +93,7 @@ export class MapView {
     });
     this.app.on("tileSet", () => this.changeTileSet());
     this.app.on("swipe", () => map.render());
+    this.app.on("scenario", () => this.sync());
   }
 
   private get set() {
@@ -227,6 +228,12 @@ export class MapView {
         this.clipForSwipe(active.id, drawn.layer);
         this.drawn.set(key, drawn);
         this.map.addLayer(drawn.layer);
+      }
+      if (info.whatif) {
+        const url = app.scenario?.layer === info.id
+          ? scenarioTemplate(info, app.tileSet, app.scenario.params)
+          : tileTemplate(info, app.tileSet);
+        if (url) setTemplate(drawn, url);
       }
       drawn.layer.setZIndex(100 + app.layers.length - index);
       drawn.layer.setOpacity(active.opacity);

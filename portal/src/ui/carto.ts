@@ -7,7 +7,7 @@ import type { MapView } from "../map/mapview";
 import { drawWatermark } from "../map/watermark";
 import { FONT } from "../map/vectorstyle";
 import { download, fill, h } from "./dom";
-import { legendOf, legendRows } from "./legend";
+import { shownLegend, legendRows } from "./legend";
 import { errorBox, toast } from "./notice";
 
 const MOST_ROWS = 12;
@@ -80,7 +80,12 @@ export class CartoPanel {
 
   private defaultTitle(): string {
     const first = this.app.visible()[0];
-    return first ? t("defaultMapTitle", { layer: pick(first.title) }) : t("appTitle");
+    return first ? t("defaultMapTitle", { layer: this.named(first) }) : t("appTitle");
+  }
+
+  /** Title of a layer; a what-if scenario must not leave the portal as a result. */
+  private named(info: LayerInfo): string {
+    return this.app.scenario?.layer === info.id ? t("whatIfTitle", { layer: pick(info.title) }) : pick(info.title);
   }
 
   private async draw(): Promise<HTMLCanvasElement> {
@@ -88,7 +93,7 @@ export class CartoPanel {
     const [width = 0, height = 0] = map.getSize() ?? [];
     const layers = this.app.visible();
     const legends = await Promise.all(
-      layers.map(async (info) => ({ info, rows: legendRows(await legendOf(info.legend, info.version), lang()) })),
+      layers.map(async (info) => ({ info, rows: legendRows(await shownLegend(info, this.app.scenario), lang()) })),
     );
     const top = 64;
     const bottom = 62;
@@ -159,7 +164,7 @@ export class CartoPanel {
     for (const { info, rows } of legends) {
       pen.font = `700 12px ${FONT}`;
       pen.fillStyle = "#111827";
-      pen.fillText(pick(info.title), x, (y += 26), LEGEND_WIDTH - 30);
+      pen.fillText(this.named(info), x, (y += 26), LEGEND_WIDTH - 30);
       pen.font = `12px ${FONT}`;
       for (const row of rows.slice(0, MOST_ROWS)) {
         y += 19;
@@ -189,8 +194,9 @@ export class CartoPanel {
     pen.fillText(bar.text, MARGIN + bar.pixels + 8, y + 21);
     const date = new Date().toISOString().slice(0, 10);
     const sources = [...new Set(layers.map((l) => `${pick(l.attribution)} (${l.version})`))].join("; ");
+    const scenario = layers.some((l) => l.id === this.app.scenario?.layer) ? ` · ${t("whatIfShown")}` : "";
     const crs = TILE_SETS[this.app.tileSet].label;
-    pen.fillText(`${crs} · ${t("made")} ${date}${this.approval ? ` · ${t("approval")} ${this.approval}` : ""} · ${t("notOfficial")}`, MARGIN, y + 39, width);
+    pen.fillText(`${crs} · ${t("made")} ${date}${this.approval ? ` · ${t("approval")} ${this.approval}` : ""} · ${t("notOfficial")}${scenario}`, MARGIN, y + 39, width);
     if (sources) pen.fillText(`${t("source")}: ${sources}`, MARGIN, y + 56, width + LEGEND_WIDTH);
   }
 }

@@ -56,6 +56,7 @@ const ICONS: Record<string, string> = {
   print: "M7 8V3h10v5M7 17H4V9h16v8h-3M7 14h10v7H7z",
   compare: "M12 3v18M4 6h5v12H4M20 6h-5v12h5",
   chart: "M4 20V10M10 20V4M16 20v-7M3 21h18",
+  sliders: "M4 7h9M17 7h3M13 5v4M4 17h3M11 17h9M7 15v4",
   zoom: "M4 9V4h5M20 9V4h-5M4 15v5h5M20 15v5h-5",
 };
 

@@ -1,7 +1,8 @@
 /** Legend of a layer, read from the server's legend document, which is made from the same style as the tiles. */
-import { address, problemOf } from "../api/client";
-import type { Lang, Text } from "../api/types";
+import { address, getWhatIf, problemOf } from "../api/client";
+import type { Lang, LayerInfo, Shown, Text, WhatIf } from "../api/types";
 import { lang, pick, t } from "../i18n";
+import type { Scenario } from "../share";
 import { h } from "./dom";
 
 interface Stop {
@@ -43,6 +44,21 @@ export function legendOf(path: string, version: string): Promise<Legend> {
     cache.set(key, found);
   }
   return found;
+}
+
+/** Legend of what is drawn of a result: its classes, or the grades or reasons of a what-if scenario. */
+export const whatIfLegend = (document: WhatIf, shown: Shown): Legend => ({
+  layer: document.layer,
+  version: "",
+  type: "classes",
+  entries: document.legends[shown].map(({ label, color }) => ({ label, shape: "pixel", color })),
+});
+
+/** Legend of a layer as the map shows it now. */
+export async function shownLegend(info: LayerInfo, scenario: Scenario | null): Promise<Legend> {
+  const shown = scenario?.layer === info.id ? scenario.params["band"] : undefined;
+  if (info.whatif && (shown === "grade" || shown === "reason")) return whatIfLegend(await getWhatIf(info.whatif), shown);
+  return legendOf(info.legend, info.version);
 }
 
 const withUnit = (text: string, unit: string | undefined): string => (unit ? `${text} (${unit})` : text);

@@ -8,6 +8,7 @@ import { parseCoordinates, type ParseReason } from "../geo/parse";
 import { lang, pick, t, type Key } from "../i18n";
 import type { MapView } from "../map/mapview";
 import { fill, h, icon, type Child } from "./dom";
+import { WhyBox } from "./explain";
 import { copyWithToast, emptyBox, errorBox, loadingBox } from "./notice";
 
 const MOST_LAYERS = 30;
@@ -28,12 +29,16 @@ export class QueryPanel {
   readonly element = h("section", { class: "stack" });
   private readonly result = h("div", { class: "stack", id: "identify-result", "aria-live": "polite" });
   private running: AbortController | null = null;
+  private readonly why: WhyBox;
   private shown: { at: [number, number]; answer: Identified | null; error: unknown } | null = null;
 
   constructor(
     private readonly app: App,
     private readonly view: MapView,
   ) {
+    this.why = new WhyBox(app);
+    // A scenario changes the answer, not the place.
+    app.on("scenario", () => this.show());
     this.render();
   }
 
@@ -149,7 +154,7 @@ export class QueryPanel {
     fill(
       this.result,
       place,
-      answer.layers.map((layer) => this.layer(layer)),
+      answer.layers.map((layer) => this.layer(layer, at)),
       h(
         "button",
         {
@@ -164,7 +169,7 @@ export class QueryPanel {
     );
   }
 
-  private layer(layer: IdentifiedLayer): HTMLElement {
+  private layer(layer: IdentifiedLayer, at: [number, number]): HTMLElement {
     const info = this.app.info(layer.id);
     const rows: Child[] = [];
     for (const value of layer.values ?? []) {
@@ -184,6 +189,7 @@ export class QueryPanel {
       "article",
       { class: "identified" },
       h("h4", {}, pick(layer.title), layer.synthetic ? h("span", { class: "tag synthetic" }, t("synthetic")) : null),
+      info?.whatif && layer.values ? this.why.section(layer, at) : null,
       nothing ? h("p", { class: "hint" }, t("noFeatureHere")) : h("table", { class: "grid" }, h("tbody", {}, rows)),
       h("p", { class: "hint" }, `${pick(layer.attribution)} · ${t("version")} ${layer.version}`),
     );

@@ -14,6 +14,7 @@ import { fill, h, icon, iconButton } from "./dom";
 import { QueryPanel } from "./query";
 import { SharePanel } from "./sharepanel";
 import { LayerTree } from "./tree";
+import { WhatIfPanel } from "./whatif";
 import { Workbench } from "./workbench";
 
 const TOOL_NAMES: Record<Tool, [Key, string]> = {
@@ -40,6 +41,7 @@ export class Shell {
   private readonly query: QueryPanel;
   private readonly analysis: AnalysisPanel;
   private readonly swipe: SwipePanel;
+  private readonly whatIf: WhatIfPanel;
   private tree!: LayerTree;
   private workbench!: Workbench;
   private carto!: CartoPanel;
@@ -61,6 +63,7 @@ export class Shell {
     this.query = new QueryPanel(app, this.view);
     this.analysis = new AnalysisPanel(app, this.view);
     this.swipe = new SwipePanel(app, stage);
+    this.whatIf = new WhatIfPanel(app);
     this.listen();
     this.renderAll();
   }
@@ -91,6 +94,7 @@ export class Shell {
       this.tree.render();
       this.workbench.render();
       this.swipe.render();
+      this.whatIf.layersChanged();
       this.carto.render();
       this.share.render();
       const badge = this.side.querySelector(".side-head .badge");
@@ -110,6 +114,10 @@ export class Shell {
       this.moved();
     });
     app.on("swipe", () => this.moved());
+    app.on("scenario", () => {
+      this.workbench.render();
+      this.moved();
+    });
   }
 
   private renderAll(): void {
@@ -122,11 +130,17 @@ export class Shell {
       this.view.refreshOpacity(id);
       this.moved();
     };
+    this.workbench.onWhatIf = (id) => {
+      this.whatIf.choose(id);
+      app.setTool("compare");
+      this.whatIf.element.scrollIntoView({ block: "start" });
+    };
     this.carto = new CartoPanel(app, this.view);
     this.share = new SharePanel(app, () => this.link());
     this.query.render();
     this.analysis.render();
     this.swipe.render();
+    this.whatIf.render();
     this.mapHost.setAttribute("aria-label", t("mapHelp"));
     this.mapHost.setAttribute("role", "application");
     this.renderHeader();
@@ -205,7 +219,7 @@ export class Shell {
     const body: Record<Tool, HTMLElement[]> = {
       browse: [this.tree.element],
       query: [this.query.element],
-      compare: [this.analysis.element, this.swipe.element],
+      compare: [this.analysis.element, this.whatIf.element, this.swipe.element],
       carto: [this.carto.element],
       share: [this.share.element],
     };
@@ -352,7 +366,7 @@ export class Shell {
   /** State of the portal, as a link holds it. */
   state(): ShareState {
     const { app } = this;
-    return { ...this.view.place, tileSet: app.tileSet, base: app.base, layers: app.layers, lang: lang(), tool: app.tool, swipe: app.swipe };
+    return { ...this.view.place, tileSet: app.tileSet, base: app.base, layers: app.layers, lang: lang(), tool: app.tool, swipe: app.swipe, ...(app.scenario ? { scenario: app.scenario } : {}) };
   }
 
   private link(): string {

@@ -5,7 +5,7 @@ import type { ActiveLayer } from "../share";
 import { pick, t } from "../i18n";
 import { showApi, showCard } from "./card";
 import { fill, h, iconButton } from "./dom";
-import { legendElement, legendOf } from "./legend";
+import { legendElement, shownLegend } from "./legend";
 import { emptyBox } from "./notice";
 
 export class Workbench {
@@ -99,6 +99,7 @@ export class Workbench {
         iconButton("close", t("removeLayer", { layer: name }), () => app.remove(info.id)),
       ),
       info.synthetic ? h("p", { class: "tag synthetic wide" }, t("syntheticLong")) : null,
+      app.scenario?.layer === info.id ? h("p", { class: "tag scenario" }, t("whatIfShown")) : null,
       errors ? h("p", { class: "box error small", role: "alert" }, t("tilesFailed", { n: errors })) : null,
       h("div", { class: "active-tools" }, h("span", { class: "hint" }, t("opacity")), slider, percent),
       this.legend(info),
@@ -106,6 +107,7 @@ export class Workbench {
         "div",
         { class: "active-links" },
         h("span", { class: "hint" }, `${pick(info.attribution)} · ${info.version}`),
+        info.whatif ? iconButton("sliders", t("whatIfOf", { layer: name }), () => this.onWhatIf(info.id), { "data-whatif": info.id }) : null,
         iconButton("zoom", t("zoomToLayer"), () => this.zoomTo(info)),
         iconButton("info", t("aboutLayer", { layer: name }), () => showCard(info, () => this.zoomTo(info))),
         iconButton("code", t("apiOf", { layer: name }), () => showApi(info)),
@@ -118,11 +120,14 @@ export class Workbench {
   /** Called while a slider moves. */
   onOpacity: (id: string) => void = () => {};
 
+  /** Called to open the what-if panel of a layer. */
+  onWhatIf: (id: string) => void = () => {};
+
   private legend(info: LayerInfo): HTMLElement {
     const box = h("details", { class: "legend-box", open: true }, h("summary", {}, t("legend")));
     const body = h("div", {}, h("p", { class: "hint" }, t("loading")));
     box.append(body);
-    legendOf(info.legend, info.version)
+    shownLegend(info, this.app.scenario)
       .then((legend) => fill(body, legendElement(legend)))
       .catch(() => fill(body, h("p", { class: "hint" }, t("legendFailed"))));
     return box;

@@ -1,0 +1,138 @@
+"""Second pass of the dual evaluation (双评价叠加): what follows, cell by cell, from the three assessments together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from analyses.assembly import Prepared
+from analyses.assessment import Finished, read_block
+from analyses.blocks import Window
+from analyses.capacity_land import LandLayers, land_areas
+from analyses.capacity_rules import CapacityRules
+from analyses.conflicts import CONFLICT_BANDS, conflict_areas, conflict_bits
+from analyses.evaluation_result import profile_2020
+from analyses.fields import Values, values_of
+from analyses.husbandry_assembly import Husbandry
+from spatial.jobs.contract import Inputs
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Overlay"]
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """What the second pass needs beside the assessments.
+
+    Attributes
+    ----------
+    profile : {"2019", "2020"}
+        Rules that capacity and conflicts follow; both are in the class rasters.
+    soil : uint8 (rows, cols) or None
+        Soil environment of the first pass.
+    """
+
+    inputs: Inputs
+    rules: CapacityRules
+    prepared: Prepared
+    husbandry: Husbandry
+    profile: Literal["2019", "2020"]
+    soil: NDArray[np.uint8] | None
+    land_use: Values | None
+    geohazard: Values | None
+
+    @classmethod
+    def of(
+        cls,
+        inputs: Inputs,
+        rules: CapacityRules,
+        prepared: Prepared,
+        husbandry: Husbandry,
+        profile: Literal["2019", "2020"],
+        soil: NDArray[np.uint8] | None,
+    ) -> Overlay:
+        """The overlay of a run, with the rasters of classes that it reads itself."""
+        land_use, geohazard = (
+            values_of(inputs.rasters[role], method="nearest") if role in inputs.rasters else None
+            for role in ("land_use", "geohazard")
+        )
+        return cls(inputs, rules, prepared, husbandry, profile, soil, land_use, geohazard)
+
+    def block(
+        self, window: Window, found: Mapping[str, Finished]
+    ) -> tuple[dict[str, NDArray[Any]], frozenset[str]]:
+        """One block of the second pass.
+
+        Returns
+        -------
+        arrays : dict
+            ``{raster}:{band}`` → uint8 of the block; with county units also ``land`` and ``conflicts``, int64 (units,
+            columns), dm² (`land_areas`, `conflict_areas`).
+        present : frozenset of str
+            Layers that took part.
+        """
+        row, col, height, width = window
+        cut = (slice(row, row + height), slice(col, col + width))
+        arrays: dict[str, NDArray[Any]] = {}
+        ecology = found["ecology"].suitability
+        knocked: dict[str, NDArray[np.uint8]] = {}
+        for name, one in found.items():
+            arrays |= {f"{name}:class": one.suitability, f"{name}:grade": one.grade, f"{name}:reason": one.reason}
+            if one.patch is not None:
+                arrays[f"{name}:patch"] = one.patch
+            knocked[name] = one.suitability
+            if one.out is not None:
+                arrays[f"{name}:class_2020"], arrays[f"{name}:reason_2020"] = profile_2020(
+                    one.suitability, one.reason, one.out, ecology
+                )
+                knocked[name] = np.where(one.out > 1, np.uint8(3), one.suitability)
+        # The guide of 2020 is what knows livestock: it follows cropping after the knock-outs, whatever the profile.
+        arrays |= self.husbandry.block(window, knocked["agriculture"], ecology)
+        if self.profile == "2019":
+            knocked = {name: one.suitability for name, one in found.items()}
+        land_use = _codes(self.land_use, window)
+        hazard = _codes(self.geohazard, window)
+        farmland = None if self.prepared.farmland is None else np.asarray(self.prepared.farmland[cut])
+        bits = conflict_bits(
+            ecology, knocked["agriculture"], knocked["urban"], land_use, hazard, farmland, rules=self.rules
+        )
+        for band, values in zip(CONFLICT_BANDS, bits.bands(), strict=True):
+            arrays[f"conflicts:{band.name}"] = values
+        layers = LandLayers(
+            agri_grade=found["agriculture"].land,
+            urban_grade=found["urban"].land,
+            soil_grade=None if self.soil is None else np.asarray(self.soil[cut]),
+            elevation=read_block(self.inputs.rasters["dem"], row, col, height, width),
+            eco_class=ecology,
+            agri_class=knocked["agriculture"],
+            urban_class=knocked["urban"],
+            farmland=farmland,
+            land_use=land_use,
+        )
+        present = layers.present() | ({"geohazard"} if hazard is not None else frozenset())
+        units = self.prepared.units
+        if units is None:
+            return arrays, present
+        dm2 = self.prepared.dm2[row : row + height]
+        numbers, count = np.asarray(units.numbers[cut]), len(units.codes)
+        arrays["land"] = land_areas(numbers, dm2, layers, self.rules, count)
+        arrays["conflicts"] = conflict_areas(
+            bits,
+            numbers,
+            dm2,
+            count,
+            land_use=land_use,
+            agri_class=knocked["agriculture"],
+            urban_class=knocked["urban"],
+            rules=self.rules,
+        )
+        return arrays, present
+
+
+def _codes(values: Values | None, window: Window) -> NDArray[np.uint8] | None:
+    return None if values is None else np.nan_to_num(values.block(*window)).astype(np.uint8)

@@ -1,0 +1,128 @@
+"""Tables of the dual evaluation (双评价统计表): areas by unit, class and reason, conflicts, capacity; sums over the blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analyses.assembly import Assembly, Prepared
+from analyses.blocks import Arrays, Window
+from analyses.capacity_land import LAND_COLUMNS, LandAreas, cut_units
+from analyses.capacity_result import CapacityResult, capacity_result
+from analyses.capacity_rules import CapacityRules
+from analyses.conflicts import CONFLICT_COLUMNS, conflict_factors, conflict_rows
+from analyses.dual_parameters import DualEvaluationParameters
+from analyses.evaluation_result import AreaTally, area_rows, classes_of, reason_rows, reporting_units
+from analyses.husbandry_assembly import HUSBANDRY_BANDS, husbandry_rows
+from spatial.catalog import Text
+from spatial.jobs.contract import Factor, Inputs
+from spatial.units import geodesic_areas
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Sums"]
+
+_2020 = "_2020"
+
+
+class Sums:
+    """Sums of a run by unit, exact whole dm², so that no order of blocks changes them.
+
+    Parameters
+    ----------
+    made : mapping
+        Assessments by name; one with knock-outs has a second table for the 2020 profile.
+    """
+
+    def __init__(self, made: Mapping[str, Assembly], prepared: Prepared) -> None:
+        self._units = prepared.units
+        count = 0 if self._units is None else len(self._units.codes)
+        names = [
+            f"{name}{suffix}"
+            for name, assembly in made.items()
+            for suffix in ("", *((_2020,) if assembly.assessment.knock_outs is not None else ()))
+        ]
+        self._tallies = {name: AreaTally(count, prepared.dm2) for name in (*names, *HUSBANDRY_BANDS)}
+        self._land = np.zeros((count, len(LAND_COLUMNS)), dtype=np.int64)
+        self._conflicts = np.zeros((count, len(CONFLICT_COLUMNS)), dtype=np.int64)
+        self.present: set[str] = set()
+        """Layers that took part."""
+
+    def of_block(self, window: Window, arrays: Arrays) -> dict[str, NDArray[np.int64]]:
+        """``tally/{table}`` → areas of one block of `Overlay.block`, in any thread; `add` takes them."""
+        if self._units is None:
+            return {}
+        found = {}
+        for name, tally in self._tallies.items():
+            base, suffix = (name.removesuffix(_2020), _2020) if name.endswith(_2020) else (name, "")
+            found[f"tally/{name}"] = tally.of_block(
+                window,
+                self._units.numbers,
+                arrays[f"{base}:class{suffix}"],
+                arrays[f"{base}:reason{suffix}"],
+            )
+        return found
+
+    def add(self, arrays: Arrays) -> None:
+        """Take the areas of one block; in one thread."""
+        if self._units is None:
+            return
+        for name, tally in self._tallies.items():
+            tally.areas += arrays[f"tally/{name}"]
+        self._land += arrays["land"]
+        self._conflicts += arrays["conflicts"]
+
+    def tables(
+        self,
+        inputs: Inputs,
+        parameters: DualEvaluationParameters,
+        rules: CapacityRules,
+        made: Mapping[str, Assembly],
+    ) -> tuple[dict[str, Any], list[Factor], list[Text]]:
+        """Tables, and what conflicts and capacity say of their inputs; empty without county units."""
+        if self._units is None:
+            return {}, [], []
+        found: dict[str, Any] = {}
+        notes: list[Text] = []
+        counties = inputs.frames["counties"]
+        units = reporting_units(counties, parameters.units)
+        province = reporting_units(counties, "province")
+        everything = tuple(range(1, len(self._units.codes) + 1))
+        for name, tally in self._tallies.items():
+            if name in HUSBANDRY_BANDS:
+                found[f"{name}_by_unit"] = husbandry_rows(name, tally, units)
+                found[f"{name}_totals"] = husbandry_rows(name, tally, province)
+                continue
+            chain = made[name.removesuffix(_2020)].assessment.chain
+            classes = classes_of(name.removesuffix(_2020))
+            water = chain.code("water-surface") if any(s.id == "water-surface" for s in chain.stations) else None
+            found[f"{name}_by_unit"] = area_rows(tally, units, classes, water)
+            found[f"{name}_totals"] = area_rows(tally, province, classes, water)
+            if not name.endswith(_2020):
+                found[f"{name}_by_reason"] = reason_rows(tally, everything, chain.reasons())
+        found["conflicts_by_unit"] = conflict_rows(
+            self._conflicts, [(u.code, u.name, u.members) for u in units], rules, present=self.present
+        )
+        factors = list(conflict_factors(self.present, rules))
+        if "capacity" in inputs.frames:
+            carried = self._capacity(inputs, parameters, rules, self._units.codes)
+            found |= carried.tables
+            factors += carried.factors
+            notes += carried.notes
+        return found, factors, notes
+
+    def _capacity(
+        self, inputs: Inputs, parameters: DualEvaluationParameters, rules: CapacityRules, codes: tuple[str, ...]
+    ) -> CapacityResult:
+        frame = inputs.frames["counties"]
+        whole = dict(zip(codes, (geodesic_areas(frame.geometry.array) / 1e6).tolist(), strict=True))
+        box = inputs.grid.extent.boundingbox
+        cut = cut_units(codes, frame.geometry.array, (box.left, box.bottom, box.right, box.top))
+        areas = LandAreas(codes, self._land, frozenset(self.present), whole, cut)
+        table = inputs.frames["capacity"]
+        return capacity_result(
+            table[table["code"].astype(str).isin(codes)], areas, rules, profile=parameters.profile
+        )

@@ -1,0 +1,90 @@
+"""The report as PDF: an HTML page with print styles, set by WeasyPrint with embedded fonts. Nothing is fetched."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from spatial.errors import ServiceUnavailable
+from spatial.report.document import Document, Figure, Paragraph, Section, Table, numbered
+
+__all__ = ["PANGO_LINE", "html_of", "require_weasyprint", "write_pdf"]
+
+PANGO_LINE = "apt-get update && apt-get install -y libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-noto-cjk"
+_TEMPLATES = Path(__file__).with_name("templates")
+
+
+def require_weasyprint() -> Any:
+    """WeasyPrint, ready to use.
+
+    Raises
+    ------
+    ServiceUnavailable
+        If it or Pango is missing, with the line that installs it.
+    """
+    try:
+        import weasyprint
+    except ImportError as error:
+        raise ServiceUnavailable(
+            "缺少 WeasyPrint，不能写 PDF 报告；请运行：pip install 'onemap-hubei[report]'",
+            "WeasyPrint is missing: no PDF report; run: pip install 'onemap-hubei[report]'",
+        ) from error
+    except OSError as error:  # its C libraries are loaded on import
+        raise ServiceUnavailable(
+            f"缺少 Pango 库，不能写 PDF 报告；请运行：{PANGO_LINE}",
+            f"the Pango library is missing: no PDF report; run: {PANGO_LINE}",
+            reason=str(error).splitlines()[0][:200],
+        ) from error
+    return weasyprint
+
+
+def html_of(document: Document) -> str:
+    """The report as one HTML page; pictures stand inside it."""
+    from jinja2 import Environment, FileSystemLoader
+
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.tests |= {
+        "figure": lambda block: isinstance(block, Figure),
+        "table": lambda block: isinstance(block, Table),
+        "paragraph": lambda block: isinstance(block, Paragraph),
+        "mark": lambda cell: hasattr(cell, "color"),
+        "bilingual": lambda cell: hasattr(cell, "zh"),
+    }
+    environment.filters["data_uri"] = lambda png: "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+    style = (_TEMPLATES / "report.css").read_text("utf-8")
+    page = environment.get_template("report.html.j2")
+    return page.render(document=document, sections=list(_counted(document)), style=style)
+
+
+def _counted(document: Document) -> Iterator[tuple[str, int, Section, list[tuple[int, Any]]]]:
+    figures = tables = 0
+    for number, level, section in numbered(document.sections):
+        blocks: list[tuple[int, Any]] = []
+        for block in section.blocks:
+            if isinstance(block, Figure):
+                figures += 1
+                blocks.append((figures, block))
+            elif isinstance(block, Table):
+                tables += 1
+                blocks.append((tables, block))
+            else:
+                blocks.append((0, block))
+        yield number, level, section, blocks
+
+
+def write_pdf(document: Document, path: Path) -> None:
+    """Write a report to `path`.
+
+    Raises
+    ------
+    ServiceUnavailable
+        See `require_weasyprint`.
+    """
+    weasyprint = require_weasyprint()
+    # Pictures stand in the page (data:); no other address is ever asked.
+    fetcher = weasyprint.urls.URLFetcher(allowed_protocols=("data",))
+    weasyprint.HTML(string=html_of(document), url_fetcher=fetcher).write_pdf(str(path))
