@@ -243,6 +243,8 @@ class FactorWork:
         """``{assessment}/{factor}`` float32, ``{assessment}:packed`` uint16, ``:land``, ``:out`` uint8 of the block."""
         block = Block(window, given, self.terrain)
         inside = given.get("inside")
+        if inside is not None and inside.all():
+            inside = None
         found: dict[str, NDArray[Any]] = {}
         for assessment in self.assessments:
             values = {

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from analyses.agriculture_assembly import agricultural_assessment
-from analyses.assembly import Assembly, Late, Prepared, patch_levels, prepare
+from analyses.assembly import Assembly, Late, patch_levels, prepare
 from analyses.assessment import Finished, factor_pass, finish_pass
 from analyses.blocks import Arrays, Window
 from analyses.capacity_rules import capacity_rules
@@ -14,16 +14,16 @@ from analyses.conflicts import CONFLICT_BANDS, CONFLICT_STYLE
 from analyses.dual_overlay import Overlay
 from analyses.dual_parameters import DualEvaluationParameters
 from analyses.dual_tables import Sums
-from analyses.ecology_assembly import ecological_assessment
-from analyses.evaluation_result import SUITABILITY, class_bands, class_style, classes_of
-from analyses.husbandry_assembly import HUSBANDRY_BANDS, Husbandry, prepare_husbandry
+from analyses.ecology_assembly import BY_RULE_FILE, ecological_assessment
+from analyses.ecology_rules import ecological_rules
+from analyses.evaluation_result import class_bands, class_style, classes_of
+from analyses.husbandry_assembly import HUSBANDRY_BANDS, prepare_husbandry
 from analyses.suitability import UrbanSuitability
 from analyses.urban_assembly import urban_assessment
 from spatial.catalog import Band, Text
 from spatial.jobs.contract import (
     AnalysisResult,
     Explanation,
-    Factor,
     Inputs,
     InputSpec,
     Outputs,
@@ -76,6 +76,14 @@ class DualEvaluation:
             "bilinear",
         ),
         InputSpec("carbonate", "carbonate", "raster", Text(zh="碳酸岩出露", en="Carbonate outcrop"), True, "bilinear"),
+        InputSpec(
+            "sand_wind_days",
+            "sand-wind-days",
+            "raster",
+            Text(zh="起沙风天数", en="Days with sand-lifting wind"),
+            True,
+            "bilinear",
+        ),
         InputSpec("ndvi", "ndvi", "raster", Text(zh="植被指数", en="NDVI"), True, "bilinear"),
         InputSpec("land_use", "land-use", "raster", Text(zh="土地利用", en="Land use"), True, "nearest"),
         InputSpec(
@@ -91,8 +99,19 @@ class DualEvaluation:
             extent="whole",
         ),
     )
+    npp_inputs: ClassVar[tuple[InputSpec, ...]] = tuple(
+        InputSpec(role, role.replace("_", "-"), "raster", title, True, "bilinear")
+        for role, title in {
+            "npp": Text(zh="净初级生产力", en="Net primary productivity"),
+            "soil_infiltration": Text(zh="土壤渗流因子", en="Soil infiltration"),
+            "wind_erosivity": Text(zh="气候风蚀侵蚀力", en="Climatic wind erosivity"),
+            "roughness": Text(zh="地表粗糙度", en="Surface roughness"),
+        }.items()
+    )
+    """Read besides by the NPP method only."""
     base: ClassVar[str] = "dem"
     equal_rasters: ClassVar[bool] = True
+    report: ClassVar[bool] = True
     result_theme: ClassVar[tuple[str, ...]] = ("results", "suitability")
     rasters: ClassVar[Mapping[str, Text]] = {
         "ecology": Text(zh="生态保护重要性", en="Importance for ecology"),
@@ -108,6 +127,11 @@ class DualEvaluation:
 
     def __init__(self, block: int = 1024) -> None:
         self.block = block
+
+    @classmethod
+    def inputs_of(cls, parameters: DualEvaluationParameters) -> tuple[InputSpec, ...]:
+        """The layers of a run with these parameters."""
+        return cls.inputs + (cls.npp_inputs if parameters.ecology_method == "npp" else ())
 
     def run(
         self, inputs: Inputs, parameters: DualEvaluationParameters, outputs: Outputs, progress: Progress
@@ -128,15 +152,19 @@ class DualEvaluation:
         QualityViolation
             For values outside the plausible range (wrong unit), or a layer without the field that its role needs.
         """
+        # Asked before anything is computed, so that a wrong name costs nothing.
+        if parameters.sensitivity_breaks != BY_RULE_FILE:
+            ecological_rules(inputs.rules).sensitivity_breaks.table(parameters.sensitivity_breaks)
+        specs = self.inputs_of(parameters)
         prepared = prepare(
             inputs,
             parameters,
-            titles={spec.role: spec.title for spec in self.inputs},
-            layers={spec.role: spec.layer for spec in self.inputs},
+            titles={spec.role: spec.title for spec in specs},
+            layers={spec.role: spec.layer for spec in specs},
             progress=lambda share, text: progress(0.3 * share, text),
         )
         made: dict[str, Assembly] = {
-            "ecology": ecological_assessment(inputs, parameters, prepared),
+            "ecology": ecological_assessment(inputs, parameters, prepared, block=self.block),
             "agriculture": agricultural_assessment(inputs, parameters, prepared),
             "urban": urban_assessment(inputs, parameters, prepared),
         }
@@ -193,9 +221,7 @@ class DualEvaluation:
             for name, assembly in made.items()
         }
 
-    def _open_classes(
-        self, outputs: Outputs, bands: Mapping[str, tuple[Band, ...]]
-    ) -> dict[str, RasterOutput]:
+    def _open_classes(self, outputs: Outputs, bands: Mapping[str, tuple[Band, ...]]) -> dict[str, RasterOutput]:
         return {
             name: outputs.raster(
                 name,

@@ -63,9 +63,7 @@ class Overlay:
         )
         return cls(inputs, rules, prepared, husbandry, profile, soil, land_use, geohazard)
 
-    def block(
-        self, window: Window, found: Mapping[str, Finished]
-    ) -> tuple[dict[str, NDArray[Any]], frozenset[str]]:
+    def block(self, window: Window, found: Mapping[str, Finished]) -> tuple[dict[str, NDArray[Any]], frozenset[str]]:
         """One block of the second pass.
 
         Returns

@@ -123,6 +123,4 @@ class Sums:
         cut = cut_units(codes, frame.geometry.array, (box.left, box.bottom, box.right, box.top))
         areas = LandAreas(codes, self._land, frozenset(self.present), whole, cut)
         table = inputs.frames["capacity"]
-        return capacity_result(
-            table[table["code"].astype(str).isin(codes)], areas, rules, profile=parameters.profile
-        )
+        return capacity_result(table[table["code"].astype(str).isin(codes)], areas, rules, profile=parameters.profile)

@@ -529,15 +529,7 @@ def ecological_chain(
 
     Source: 双评价指南（2020-01 试行）：服务功能重要性与生态脆弱性取高值.
     """
-    if breaks is not None and breaks not in rules.sensitivity_breaks.sets:
-        names = sorted(rules.sensitivity_breaks.sets)
-        raise InvalidParameter(
-            f"没有敏感性分级 {breaks!r}，可用：{'、'.join(names)}",
-            f"there are no sensitivity breaks {breaks!r}; use one of {', '.join(names)}",
-            parameter="sensitivity_breaks",
-            value=breaks,
-            allowed=names,
-        )
+    sensitivity = rules.sensitivity_breaks.table(breaks)
     stations: list[Station] = []
     pending: list[str] = []
     for name in plan.factors:
@@ -553,7 +545,7 @@ def ecological_chain(
             table = _ranked(limits)
             about = about.model_copy(update={"source": f"{about.source}；{rules.ranking.source}"})
         elif name in _MONITORED:
-            table = rules.sensitivity_breaks.table(breaks)
+            table = sensitivity
         else:
             table = CLASS_VALUES
         stations.append(higher(name, name, table, about=about, required=True))

@@ -9,36 +9,41 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyses.assembly import RAMP, Assembly, Late, Prepared, annual_rain
-from analyses.assessment import Assessment, Block, Source
+from analyses.assessment import Assessment, Block, Given, Source
 from analyses.blocks import Window
 from analyses.chain import Graded
 from analyses.ecology import (
+    EcologyEngine,
     EcologyPlan,
     EcologySource,
     ecological_chain,
     ecology_engine,
     fallen_out,
-    ndvi_limits,
     pack,
     plan_ecology,
     unpack,
 )
+from analyses.ecology_limits import NDVI_STEP, limits_of_ndvi, limits_of_npp
 from analyses.ecology_rules import EcologicalRules, ecological_rules
 from analyses.erosion import default_slope_length, rain_erosivity_monthly
-from analyses.fields import Field, values_of
+from analyses.fields import MOST_CELLS, Field, values_of
+from analyses.fragility import dryness_index
 from analyses.grading import quantise
-from analyses.ranking import ServiceHistogram, row_areas_dm2
-from analyses.sources import Climate, FromField, OfTerrain
+from analyses.masks import burn, scratch_array
+from analyses.ranking import ServiceHistogram
+from analyses.services import reserve_grades
+from analyses.sources import Climate, FromField, OfTerrain, onto
 from spatial.catalog import Band, Text
-from spatial.jobs.contract import Axis, Factor, Inputs, RasterInput
-from spatial.units import cell_row_areas
+from spatial.jobs.contract import Factor, Inputs, RasterInput
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["ecological_assessment"]
+__all__ = ["BY_RULE_FILE", "ecological_assessment"]
 
-_NDVI_STEP = 2.0**-10
+BY_RULE_FILE = "rule-file"
+"""Parameter `sensitivity_breaks`: the set of breaks that the rule file uses."""
+
 _STRIP = 512
 """Rows counted at once. Whole numbers are added, so no strip changes the ranking."""
 _NAMES = {
@@ -53,7 +58,15 @@ _NAMES = {
     "ndvi": "ndvi",
     "land_use": "land-use",
     "carbonate": "carbonate",
+    "npp": "npp",
+    "soil_infiltration": "soil-infiltration",
+    "wind_erosivity": "wind-erosivity",
+    "roughness": "roughness",
+    "sand_wind_days": "sand-wind-days",
 }
+_SOIL = ("sand", "silt", "clay", "organic_carbon")
+_SUPPLIED = ("npp", "soil_infiltration", "wind_erosivity", "roughness", "sand_wind_days")
+"""Quantities that are rasters of their own, with the name of their role."""
 
 
 @dataclass(frozen=True)
@@ -82,20 +95,37 @@ class Packed:
         return pack(block.once(f"ecology/{self.source.factor}", lambda: self.source(block)), self.step)
 
 
-def ecological_assessment(inputs: Inputs, parameters: Any, prepared: Prepared) -> Assembly:
-    """The ecological assessment of a run: every factor that the inputs carry."""
+def ecological_assessment(inputs: Inputs, parameters: Any, prepared: Prepared, *, block: int = 1024) -> Assembly:
+    """The ecological assessment of a run: every factor that the inputs carry.
+
+    Raises
+    ------
+    InvalidParameter
+        If nothing can be assessed, the NPP method lacks its layers, or `sensitivity_breaks` names no set of breaks.
+    QualityViolation
+        For values outside the plausible range.
+    """
     rules = ecological_rules(inputs.rules)
+    named = parameters.sensitivity_breaks
+    breaks = None if named == BY_RULE_FILE else named
     quantities = _quantities(inputs, rules, prepared)
-    plan = plan_ecology(rules, quantities, method=parameters.ecology_method)
+    reserves = _reserves(inputs, rules, prepared, quantities)
+    plan = plan_ecology(rules, quantities, method=parameters.ecology_method, soil=parameters.soil_method)
+    plan = replace(plan, listed=tuple(reserves if f.id == "biodiversity" and reserves else f for f in plan.listed))
     engine = ecology_engine(
         rules,
         plan,
         slope_length=default_slope_length(-inputs.grid.affine.e, rules),
-        ndvi_limits=_ndvi_limits(inputs, rules) if "ndvi" in quantities else None,
+        ndvi_limits=limits_of_ndvi(inputs, rules) if "ndvi" in quantities else None,
         layers=_NAMES,
     )
+    _erodibility(inputs, engine, quantities)
+    if plan.method == "npp":
+        engine = replace(
+            engine, npp_limits=limits_of_npp(inputs, prepared, engine, quantities, plan.services, block=block)
+        )
     sources: dict[str, Source] = {name: EcologySource(name, engine, quantities) for name in plan.factors}
-    local = ecological_chain(rules, plan, {})
+    local = ecological_chain(rules, plan, {}, breaks=breaks)
     steps = {name: _step(rules, name) for name in plan.services}
     assessment = Assessment(
         "ecology",
@@ -106,7 +136,7 @@ def ecological_assessment(inputs: Inputs, parameters: Any, prepared: Prepared) -
     )
 
     def complete(assembly: Assembly, kept: Mapping[str, NDArray[Any]]) -> tuple[Assembly, Late]:
-        return _ranked(assembly, kept, rules, plan, steps, prepared)
+        return _ranked(assembly, kept, rules, plan, steps, prepared, breaks)
 
     notes = (
         Text(
@@ -129,10 +159,29 @@ def _step(rules: EcologicalRules, name: str) -> float:
     return float(rules.npp.step or 1.0) if name.startswith("npp_") else float(getattr(rules, name).step)
 
 
+def _unit(rules: EcologicalRules, service: str) -> str:
+    return str(rules.npp.unit if service.startswith("npp_") else getattr(rules, service).unit)
+
+
+def _breaks_row(rules: EcologicalRules, breaks: str | None) -> tuple[dict[str, Any], ...]:
+    rule = rules.sensitivity_breaks
+    name = breaks or rule.use
+    low, high = rule.sets[name]
+    return (
+        {
+            "name": "ecology.sensitivity_breaks",
+            "value": f"{name}: {low:g}, {high:g}",
+            "unit": None,
+            "source": rule.source,
+            "tag": rule.tag,
+            "valid_from": rule.valid_from.isoformat(),
+        },
+    )
+
+
 def _band(rules: EcologicalRules, plan: EcologyPlan, name: str) -> Band:
     listed: Factor = next(f for f in plan.listed if f.id == name)
-    rule = getattr(rules, name, None)
-    unit = getattr(rule, "unit", None) if name in plan.services else "level"
+    unit = _unit(rules, name) if name in plan.services else "level"
     return Band(name=name, title=listed.title, unit=unit, valid_range=(-1e9, 1e9))
 
 
@@ -143,6 +192,7 @@ def _ranked(
     plan: EcologyPlan,
     steps: Mapping[str, float],
     prepared: Prepared,
+    breaks: str | None,
 ) -> tuple[Assembly, Late]:
     """The assembly with the limits of the services, which the whole map gives, and the values of its late stations."""
     thresholds = {}
@@ -155,20 +205,20 @@ def _ranked(
             if inside is None or inside.any():
                 histogram.add(unpack(strip, steps[name]), prepared.dm2[row : row + _STRIP], inside)
         thresholds[name] = histogram.thresholds(rules.ranking.extremely, rules.ranking.important)
-    chain = ecological_chain(rules, plan, thresholds)
+    chain = ecological_chain(rules, plan, thresholds, breaks=breaks)
     ranked = [name for name in plan.services if thresholds.get(name) is not None]
     parameters = tuple(
         {
             "name": f"ecology.{name}.{which}",
             "value": getattr(thresholds[name], which),
-            "unit": getattr(getattr(rules, name, None), "unit", None),
+            "unit": _unit(rules, name),
             "source": rules.ranking.source,
             "tag": rules.ranking.tag,
             "valid_from": rules.ranking.valid_from.isoformat(),
         }
         for name in ranked
         for which in ("extremely", "important")
-    )
+    ) + _breaks_row(rules, breaks)
     done = replace(
         assembly,
         assessment=replace(assembly.assessment, chain=chain, late=ranked[0] if ranked else None),
@@ -185,7 +235,7 @@ def _ranked(
 
 
 def _quantities(inputs: Inputs, rules: EcologicalRules, prepared: Prepared) -> dict[str, Source]:
-    found: dict[str, Source] = {"slope": OfTerrain("slope"), "relief": OfTerrain("relief")}
+    found: dict[str, Source] = {name: OfTerrain(name) for name in ("slope", "relief", "elevation")}
     rain = inputs.rasters["rain"]
     found["rain"] = annual_rain(inputs, rules.inputs["rain"].range, step=1.0)
     months = np.stack([rain.source(band=m) for m in range(1, 13)])
@@ -198,48 +248,65 @@ def _quantities(inputs: Inputs, rules: EcologicalRules, prepared: Prepared) -> d
             Field(climate.reference.astype(np.float32), climate.rows, climate.cols, "bilinear"),
             lapse,
         )
+        rain_there = onto(months.astype(np.float64), *rain.axes(), climate)
+        dry = dryness_index(climate.monthly, rain_there, rules.dryness)
+        found["dryness"] = FromField(Field(dry, climate.rows, climate.cols, "bilinear"), step=2.0**-8)
     if "soil" in inputs.rasters:
-        for band, name in enumerate(("sand", "silt", "clay", "organic_carbon"), start=1):
+        for band, name in enumerate(_SOIL, start=1):
             found[name] = FromField(values_of(inputs.rasters["soil"], band=band), step=2.0**-6)
     if "carbonate" in inputs.rasters:
         found["carbonate"] = FromField(values_of(inputs.rasters["carbonate"]), step=2.0**-3)
     if "ndvi" in inputs.rasters:
-        found["ndvi"] = FromField(values_of(inputs.rasters["ndvi"]), step=_NDVI_STEP)
+        found["ndvi"] = FromField(values_of(inputs.rasters["ndvi"]), step=NDVI_STEP)
     if "land_use" in inputs.rasters:
         found["land_use"] = FromField(values_of(inputs.rasters["land_use"], method="nearest"))
+    for name in _SUPPLIED:
+        if name in inputs.rasters:
+            found[name] = FromField(values_of(inputs.rasters[name]), step=2.0**-6)
     return found
+
+
+def _erodibility(inputs: Inputs, engine: EcologyEngine, quantities: dict[str, Source]) -> None:
+    """Erodibility K found once on the grid of the soil raster, instead of from four fields at every cell.
+
+    A soil raster too large to be held whole stays with its four fields.
+    """
+    if "soil" not in inputs.rasters:
+        return
+    raster = inputs.rasters["soil"]
+    rows, cols = raster.source_shape
+    if rows * cols > MOST_CELLS:
+        return
+    parts = {name: raster.source(band=band) for band, name in enumerate(_SOIL, start=1)}
+    k = engine.quantity("erodibility", parts.__getitem__)
+    quantities["erodibility"] = FromField(Field(k, *raster.axes(), "bilinear"), step=2.0**-16)
+
+
+def _reserves(
+    inputs: Inputs, rules: EcologicalRules, prepared: Prepared, quantities: dict[str, Source]
+) -> Factor | None:
+    """Reserves as a mask of importance among the quantities; what to say if the layer has no areas of a known level."""
+    if "reserves" not in inputs.frames:
+        return None
+    frame, rule = inputs.frames["reserves"], rules.biodiversity
+    shapes, grades = reserve_grades(frame, rule, layer="nature-reserves")
+    if grades:
+        mask = scratch_array(inputs.scratch, "reserves", inputs.grid.shape.yx, np.uint8)
+        burn(mask, inputs.grid.affine, shapes, grades)
+        prepared.masks["reserves"] = mask  # type: ignore[index]
+        quantities["biodiversity"] = Given("reserves")
+        return None
+    points = not frame.geometry.geom_type.isin(["Polygon", "MultiPolygon"]).any()
+    note = (
+        Text(zh="未评价：只有点", en="not assessed: points only")
+        if points
+        else Text(
+            zh=f"未评价：没有级别为{'、'.join(rule.grades)}的面",
+            en=f"not assessed: no area of level {', '.join(rule.grades)}",
+        )
+    )
+    return Factor("biodiversity", rule.title, False, note, f"{rule.source} [{rule.tag}]")
 
 
 def _field(values: NDArray[np.float32], raster: RasterInput) -> FromField:
     return FromField(Field(values, *raster.axes(), "bilinear"), step=1.0)
-
-
-def _counted(inputs: Inputs, rules: EcologicalRules, raster: RasterInput) -> NDArray[np.uint8] | None:
-    """0 for cells of the raster whose centre is land that does not tell of vegetation (water), by land use."""
-    if "land_use" not in inputs.rasters:
-        return None
-    land_use = inputs.rasters["land_use"]
-    codes = land_use.source()
-    rows, cols = raster.axes()
-    to_row, to_col = land_use.axes()
-
-    def at(axis: Axis, other: Axis, count: int) -> NDArray[np.int64]:
-        cell = (np.arange(count) - axis.start) / axis.step * other.step + other.start
-        return np.floor(np.round(cell, 9) + 0.5).astype(np.int64)
-
-    i, j = at(rows, to_row, raster.source_shape[0]), at(cols, to_col, raster.source_shape[1])
-    held = codes[np.ix_(i.clip(0, codes.shape[0] - 1), j.clip(0, codes.shape[1] - 1))]
-    return (~np.isin(held, list(rules.cover.excluded))).astype(np.uint8)
-
-
-def _ndvi_limits(inputs: Inputs, rules: EcologicalRules) -> tuple[float, float]:
-    """NDVI of bare soil and of full vegetation: percentiles of the whole NDVI raster, weighted by area."""
-    raster = inputs.rasters["ndvi"]
-    values = quantise(raster.source(band=1), _NDVI_STEP)
-    grid, (rows, _) = inputs.grid, raster.axes()
-    height = -grid.affine.e / abs(rows.step)
-    centre = grid.affine.f + grid.affine.e * ((0 - rows.start) / rows.step - rows.origin + 0.5)
-    areas = cell_row_areas(round(centre + height / 2, 9), height, height, values.shape[0])
-    histogram = ServiceHistogram(_NDVI_STEP)
-    histogram.add(values, row_areas_dm2(areas), _counted(inputs, rules, raster))
-    return ndvi_limits(histogram, rules, layer=raster.layer_id)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from analyses.grading import GradeTable, LevelTable
 from analyses.rules import ClassRule, Range, Sourced, read_rules
 from spatial.catalog import Text
+from spatial.errors import InvalidParameter
 
 __all__ = [
     "RULE_FILE",
@@ -224,7 +225,22 @@ class BreaksRule(Sourced):
         return self
 
     def table(self, name: str | None = None) -> GradeTable:
-        """Index → importance 1, 3, 5; a value on a break belongs below."""
+        """Index → importance 1, 3, 5; a value on a break belongs below.
+
+        Raises
+        ------
+        InvalidParameter
+            If there is no such set of breaks, naming those that there are.
+        """
+        if name is not None and name not in self.sets:
+            names = sorted(self.sets)
+            raise InvalidParameter(
+                f"没有敏感性分级 {name!r}，可用：{'、'.join(names)}",
+                f"there are no sensitivity breaks {name!r}; use one of {', '.join(names)}",
+                parameter="sensitivity_breaks",
+                value=name,
+                allowed=names,
+            )
         low, high = self.sets[name or self.use]
         return GradeTable.model_validate(
             {"grades": [{"grade": 1, "to": low}, {"grade": 3, "over": low, "to": high}, {"grade": 5, "over": high}]}

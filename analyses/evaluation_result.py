@@ -158,9 +158,7 @@ def _band_style(band: Band, classes: Mapping[int, tuple[str, Text, str]]) -> lis
         chained = [code for code in codes if code not in (NO_LIMIT, ECOLOGY_OUT)]
         colours = {code: REASON_COLOURS[k % len(REASON_COLOURS)] for k, code in enumerate(chained)}
         colours |= {NO_LIMIT: _NO_LIMIT_COLOUR, ECOLOGY_OUT: _MASKED_COLOUR}
-    return [
-        {"value": code, "color": colours[code], "title": (band.domain or {})[code].model_dump()} for code in codes
-    ]
+    return [{"value": code, "color": colours[code], "title": (band.domain or {})[code].model_dump()} for code in codes]
 
 
 def profile_2020(

@@ -51,8 +51,12 @@ class Field:
     def block(self, row: int, col: int, height: int, width: int) -> NDArray[np.float32]:
         """float32 (height, width) of the run's cells from (row, col) on; NaN outside the raster."""
         out = np.empty((height, width), dtype=np.float32)
-        read = _bilinear if self.method == "bilinear" else _nearest
-        compiled(read)(self.values, self.rows.positions(row, height), self.cols.positions(col, width), out)
+        at = self.rows.positions(row, height), self.cols.positions(col, width)
+        if self.method == "nearest":
+            compiled(_nearest)(self.values, *at, out)
+        else:
+            compiled(_bilinear)(self.values, *at, out)
+            compiled(_mend)(self.values, *at, out)
         return out
 
 
@@ -80,34 +84,55 @@ def values_of(raster: RasterInput, *, band: int = 1, method: Literal["bilinear",
 
 
 def _bilinear(values: Any, rows: Any, cols: Any, out: Any) -> None:
+    """Between the rows first, then between the columns; NaN where one of the four neighbours has no value (see `_mend`)."""
     height, width = values.shape
+    left = np.empty(cols.size, np.int64)
+    share = np.empty(cols.size, np.float64)
+    for b in range(cols.size):
+        left[b] = int(np.floor(cols[b]))
+        share[b] = cols[b] - left[b]
+        if left[b] < 0 or left[b] > width - 2:
+            left[b] = 0
+            share[b] = np.nan
+    line = np.empty(width, np.float64)
     for a in range(rows.size):
         i = int(np.floor(rows[a]))
         v = rows[a] - i
-        own_i = i + 1 if v >= 0.5 else i
+        if i < 0 or i > height - 2:
+            for b in range(cols.size):
+                out[a, b] = np.nan
+            continue
+        for c in range(width):
+            line[c] = np.float64(values[i, c]) * (1 - v) + np.float64(values[i + 1, c]) * v
         for b in range(cols.size):
+            out[a, b] = line[left[b]] * (1 - share[b]) + line[left[b] + 1] * share[b]
+
+
+def _mend(values: Any, rows: Any, cols: Any, out: Any) -> None:
+    """The cells that lack a neighbour: the mean of those that there are, none if the own one has no value."""
+    height, width = values.shape
+    for a in range(rows.size):
+        for b in range(cols.size):
+            if out[a, b] == out[a, b]:
+                continue
+            i = int(np.floor(rows[a]))
             j = int(np.floor(cols[b]))
+            v = rows[a] - i
             u = cols[b] - j
+            own_i = i + 1 if v >= 0.5 else i
             own_j = j + 1 if u >= 0.5 else j
             if own_i < 0 or own_i >= height or own_j < 0 or own_j >= width or np.isnan(values[own_i, own_j]):
-                out[a, b] = np.nan
                 continue
             total = 0.0
             weights = 0.0
             for down in range(2):
-                r = i + down
-                if r < 0 or r >= height:
-                    continue
                 for right in range(2):
+                    r = i + down
                     c = j + right
-                    if c < 0 or c >= width:
-                        continue
-                    value = values[r, c]
-                    if np.isnan(value):
-                        continue
-                    weight = (v if down == 1 else 1 - v) * (u if right == 1 else 1 - u)
-                    total += np.float64(value) * weight
-                    weights += weight
+                    if 0 <= r < height and 0 <= c < width and not np.isnan(values[r, c]):
+                        weight = (v if down == 1 else 1 - v) * (u if right == 1 else 1 - u)
+                        total += np.float64(values[r, c]) * weight
+                        weights += weight
             out[a, b] = total / weights
 
 

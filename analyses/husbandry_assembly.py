@@ -175,7 +175,9 @@ def prepare_husbandry(inputs: Inputs, prepared: Prepared, *, on: date | None = N
         excluded,
         waters is not None,
         areas is not None,
-        _factors(rules, prepared, day, None if waters is None else len(waters), reserves is not None, areas is not None),
+        _factors(
+            rules, prepared, day, None if waters is None else len(waters), reserves is not None, areas is not None
+        ),
         _parameters(rules, day),
     )
 
@@ -268,5 +270,7 @@ def husbandry_rows(name: str, tally: AreaTally, units: Sequence[Unit]) -> list[d
     for unit, row in zip(units, rows, strict=True):
         unknown = tally.areas[list(unit.members), 0].sum(axis=0)
         land = int(unknown[FisheryReason.LAND])
-        row |= areas_in_units(land / 100.0, "land") | areas_in_units((int(unknown.sum()) - land) / 100.0, "not_assessed")
+        row |= areas_in_units(land / 100.0, "land") | areas_in_units(
+            (int(unknown.sum()) - land) / 100.0, "not_assessed"
+        )
     return rows

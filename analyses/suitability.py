@@ -229,7 +229,7 @@ class UrbanSuitability:
         a, shape = assembly.assessment, inputs.grid.shape.yx
         bands = class_bands(a.chain, SUITABILITY, patch=assembly.patch is not None, knock_outs=None)
         result = outputs.raster(
-            "class", bands=bands, dtype="uint8", nodata=0, title=self.title, style=class_style(SUITABILITY)
+            "class", bands=bands, dtype="uint8", nodata=0, title=self.title, style=class_style(SUITABILITY, bands)
         )
         detail = outputs.raster(
             "factors",

@@ -57,8 +57,8 @@ def _ramp(stops: Iterable[Stop]) -> dict[str, Any]:
     return {"shape": "ramp", "color": listed[-1]["color"], "stops": listed}
 
 
-def legend_entries(layer: Layer, geometry_type: str | None = None) -> list[dict[str, Any]]:
-    """What a reader must know to read the layer, in drawing order.
+def legend_entries(layer: Layer, geometry_type: str | None = None, band: str | None = None) -> list[dict[str, Any]]:
+    """What a reader must know to read the layer (or one band of a class raster), in drawing order.
 
     Each entry has ``label`` {zh, en}, ``shape`` (polygon, line, point, pixel, ramp) and ``color``; further, where they
     apply, ``fill``, ``stroke``, ``width``, ``radius``, ``value``, ``min``, ``max``, ``stops``, ``unit``.
@@ -67,16 +67,17 @@ def legend_entries(layer: Layer, geometry_type: str | None = None) -> list[dict[
     title = layer.title.model_dump()
     if isinstance(style, Classes):
         return [
-            {"label": c.title.model_dump(), "shape": "pixel", "color": c.color, "value": c.value} for c in style.classes
+            {"label": c.title.model_dump(), "shape": "pixel", "color": c.color, "value": c.value}
+            for c in style.of_band(band).classes
         ]
     if isinstance(style, Ramp | Hillshade):
-        band = next((b for b in layer.bands if b.name == style.band), layer.bands[0])
-        unit = {"unit": band.unit} if band.unit else {}
+        shown = next((b for b in layer.bands if b.name == (band or style.band)), layer.bands[0])
+        unit = {"unit": shown.unit} if shown.unit else {}
         if isinstance(style, Ramp):
-            label = (style.title or band.title).model_dump()
+            label = (style.title or shown.title).model_dump()
             return [{"label": label, **_ramp(style.stops), **unit}]
         if style.tint:
-            return [{"label": band.title.model_dump(), **_ramp(style.tint), **unit}]
+            return [{"label": shown.title.model_dump(), **_ramp(style.tint), **unit}]
         grey = (Stop(value=0, color="#000000"), Stop(value=1, color="#ffffff"))
         return [{"label": {"zh": "背光—向光", "en": "shade to light"}, **_ramp(grey)}]
     shape = _shape(geometry_type)
@@ -97,7 +98,9 @@ def legend_entries(layer: Layer, geometry_type: str | None = None) -> list[dict[
     return entries
 
 
-def legend_document(layer: Layer, version: str, geometry_type: str | None = None) -> dict[str, Any]:
+def legend_document(
+    layer: Layer, version: str, geometry_type: str | None = None, band: str | None = None
+) -> dict[str, Any]:
     """``legend.json``: entries, and what every map of the layer has to say of it (watermark, attribution)."""
     style = style_of(layer)
     field = style.field if isinstance(style, Categories | Graduated) else None
@@ -109,7 +112,8 @@ def legend_document(layer: Layer, version: str, geometry_type: str | None = None
         "attribution": layer.source.attribution.model_dump(),
         "type": style.type,
         **({"field": field} if field else {}),
-        "entries": legend_entries(layer, geometry_type),
+        **({"band": band} if band else {}),
+        "entries": legend_entries(layer, geometry_type, band),
     }
 
 

@@ -153,15 +153,17 @@ class _TileService:
 
     async def legend_json(self, request: Request) -> Response:
         """Legend entries."""
-        published = self._published(request.path_params["layer"], known_query(request, {"version"}).get("version"))
-        return json_answer(request, _legend(published), published.layer)
+        query = known_query(request, {"version", "band"})
+        published = self._published(request.path_params["layer"], query.get("version"))
+        return json_answer(request, _legend(published, self._band(published, query.get("band"))), published.layer)
 
     async def legend_png(self, request: Request) -> Response:
         """Legend as a picture."""
-        query = known_query(request, {"version", "lang"})
+        query = known_query(request, {"version", "lang", "band"})
         published = self._published(request.path_params["layer"], query.get("version"))
+        band = self._band(published, query.get("band"))
         language = choice(query.get("lang", "zh"), {"zh": "zh", "en": "en"}, "lang")
-        body = await asyncio.to_thread(legend_picture, _legend(published), language)
+        body = await asyncio.to_thread(legend_picture, _legend(published, band), language)
         return answer(request, body, "image/png", published.layer)
 
     async def matrix_sets(self, request: Request) -> Response:
@@ -271,9 +273,9 @@ def _find(snapshot: Snapshot, layer_id: str, version: str | None) -> Published:
     return snapshot.vector(layer_id, version) if layer.is_vector else snapshot.raster(layer_id, version)
 
 
-def _legend(published: Published) -> dict[str, Any]:
+def _legend(published: Published, band: str | None) -> dict[str, Any]:
     shape = published.geometry_type if isinstance(published, PublishedTable) else None
-    return legend_document(published.layer, published.version, shape)
+    return legend_document(published.layer, published.version, shape, band)
 
 
 def _ogc_address(path: dict[str, str]) -> Address:

@@ -29,6 +29,7 @@ MOST_VERTICES = 10_000
 MOST_CELLS = 16_000_000
 """Cells of the window of a polygon: about 13 000 km² at 30 m."""
 _STRIP = 512
+_EDGES = 0.005
 _DIGITS = 6
 
 
@@ -304,11 +305,11 @@ def explain_area(snapshot: Snapshot, layer_id: str, shape: Any, query: Mapping[s
     cells = _Cells(subject, plan, level, window, shape)
     total = float(geodesic_areas([shape])[0])
     chain = found.chain
-    by_class = cells.areas(
-        cells.suitability, {n: chain.class_titles.get(n) for n in sorted(set(chain.classes.values()))}
-    )
-    by_reason = cells.areas(cells.reason, chain.reasons())
+    titles = {n: chain.class_titles.get(n) for n in sorted(set(chain.classes.values()))}
+    by_class, none = cells.areas(cells.suitability, titles)
+    by_reason, _ = cells.areas(cells.reason, chain.reasons())
     assessed = sum(row["km2"] for row in by_class)
+    beyond = total / 1e6 - assessed - none
     return {
         "layer": factors.layer.id,
         "result_layer": result_of(factors.layer),
@@ -320,7 +321,9 @@ def explain_area(snapshot: Snapshot, layer_id: str, shape: Any, query: Mapping[s
         "changed": plan.changed,
         "area_km2": round(total / 1e6, _DIGITS),
         "assessed_km2": round(assessed, _DIGITS),
-        "not_assessed_km2": round(max(0.0, total / 1e6 - assessed), _DIGITS),
+        "not_assessed_km2": round(none, _DIGITS),
+        # Edges are geodesics here and straight in degrees there: less than that difference is none.
+        "outside_km2": round(beyond, _DIGITS) if beyond > _EDGES * total / 1e6 else 0.0,
         "by_class": by_class,
         "by_reason": by_reason,
         "most_frequent": cells.most_frequent(),
@@ -453,13 +456,13 @@ class _Cells:
     def _stations(self, cells: Mapping[str, Any]) -> list[Any]:
         return [s for s in self._plan.chain.stations if s.factor in cells]
 
-    def areas(self, codes: NDArray[np.uint8], titles: Mapping[int, Any]) -> list[dict[str, Any]]:
-        """Area of each code in the polygon; exact shares at the edge."""
+    def areas(self, codes: NDArray[np.uint8], titles: Mapping[int, Any]) -> tuple[list[dict[str, Any]], float]:
+        """Area of each code in the polygon, with exact shares at the edge; and of code 0, km²."""
         from analyses.zonal import area_by_code
 
         found = area_by_code(codes, self._grid, [self._shape])[0]
         total = float(found[1:].sum())
-        return [
+        rows = [
             {
                 "value": code,
                 "title": None if title is None else title.model_dump(),
@@ -470,6 +473,7 @@ class _Cells:
             }
             for code, title in titles.items()
         ]
+        return rows, float(found[0]) / 1e6
 
     def most_frequent(self) -> dict[str, Any] | None:
         """Trace of the combination of intervals with the greatest area, with its share and the values of one such cell."""

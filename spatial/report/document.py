@@ -7,12 +7,13 @@ that both files agree.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from spatial.catalog import Text
 
 __all__ = [
+    "LONG",
     "Block",
     "Cell",
     "Column",
@@ -22,8 +23,9 @@ __all__ = [
     "Paragraph",
     "Section",
     "Table",
-    "numbered",
     "number",
+    "numbered",
+    "with_annex",
 ]
 
 
@@ -96,6 +98,8 @@ class Section:
     blocks: tuple[Block, ...] = ()
     parts: tuple[Section, ...] = ()
     new_page: bool = False
+    keeps_tables: bool = False
+    """Its tables are its content: long ones stay."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,35 @@ class Document:
     """Mark at the head of every page, for synthetic data."""
     about: dict[str, str] = field(default_factory=dict)
     """Properties of the file: ``author``, ``subject``, ``keywords``, ``created`` (ISO 8601)."""
+
+
+LONG = 20
+"""Rows beyond which a table goes to the annex."""
+
+
+def with_annex(sections: Sequence[Section], title: Text) -> tuple[Section, ...]:
+    """The sections with their long tables at the end, in a section of their own; where one stood, a line points to it."""
+    moved: list[Table] = []
+
+    def shortened(section: Section) -> Section:
+        blocks: list[Block] = []
+        for block in section.blocks:
+            if isinstance(block, Table) and len(block.rows) > LONG and not section.keeps_tables:
+                moved.append(block)
+                said = Text(
+                    zh=f"{block.caption.zh}（{len(block.rows)} 行）见附表。",
+                    en=f"{block.caption.en} ({len(block.rows)} rows): see the annex.",
+                )
+                blocks.append(Paragraph(said, "note"))
+            else:
+                blocks.append(block)
+        return replace(section, blocks=tuple(blocks), parts=tuple(shortened(part) for part in section.parts))
+
+    found = tuple(shortened(section) for section in sections)
+    if not moved:
+        return found
+    parts = tuple(Section(table.caption, (table,)) for table in moved)
+    return (*found, Section(title, (), parts, new_page=True))
 
 
 def numbered(sections: Sequence[Section], above: str = "") -> Iterator[tuple[str, int, Section]]:

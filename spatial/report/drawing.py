@@ -76,7 +76,7 @@ def png(drawn: Figure) -> bytes:
     with Image.open(raw) as opened:
         small = opened.convert("RGB").quantize(255, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     out = io.BytesIO()
-    small.save(out, format="PNG", optimize=True, dpi=(_DPI, _DPI))
+    small.save(out, format="PNG", dpi=(_DPI, _DPI))
     return out.getvalue()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from spatial.catalog import Text
 from spatial.errors import ServiceUnavailable
 from spatial.jobs.reporting import Documents, ReportMaterial, ReportRaster
-from spatial.report.document import Block, Document, Figure, Paragraph, Section
+from spatial.report.document import Block, Document, Figure, Paragraph, Section, with_annex
 from spatial.report.drawing import chinese_font
 from spatial.report.maps import borders_of, class_legend, panel_map
 from spatial.report.pdf import require_weasyprint, write_pdf
@@ -153,7 +153,10 @@ def document_of(material: ReportMaterial, *, step: Callable[[], None] = lambda: 
             (Text(zh="任务", en="Job"), str(record.get("job"))),
             (Text(zh="坐标系", en="CRS"), "CGCS2000（EPSG:4490）；椭球面积 ellipsoidal areas"),
         ),
-        sections=tuple(section for section in sections if section is not None),
+        sections=with_annex(
+            [section for section in sections if section is not None],
+            Text(zh="附表", en="Annex: tables by unit"),
+        ),
         marked=marked,
         about={
             "author": f"OneMap Hubei 湖北一张图 {record['software']['version']}",

@@ -357,7 +357,7 @@ def factor_section(material: ReportMaterial) -> Section:
         )
     )
     table = Table(_t("单项指标清单", "Factors"), columns, rows, small=True)
-    return Section(_t("单项指标与评价状态", "Factors assessed and not assessed"), (said, table), new_page=True)
+    return Section(_t("单项指标与评价状态", "Factors assessed and not assessed"), (said, table), new_page=True, keeps_tables=True)
 
 
 def parameter_section(material: ReportMaterial) -> Section:
@@ -387,7 +387,7 @@ def parameter_section(material: ReportMaterial) -> Section:
         found = list(material.result.tables.get(key, ()))
         if found:
             blocks.append(_sourced(found, caption))
-    return Section(_t("参数、阈值与出处", "Parameters, thresholds and sources"), tuple(blocks), new_page=True)
+    return Section(_t("参数、阈值与出处", "Parameters, thresholds and sources"), tuple(blocks), new_page=True, keeps_tables=True)
 
 
 def _sourced(found: Sequence[Mapping[str, Any]], caption: Text) -> Table:
@@ -446,7 +446,7 @@ def stations_section(material: ReportMaterial) -> Section | None:
         ),
         "note",
     )
-    return Section(_t("判别链与阈值", "Chains and thresholds"), (note, *tables))
+    return Section(_t("判别链与阈值", "Chains and thresholds"), (note, *tables), keeps_tables=True)
 
 
 def _chains(explanation: Explanation, model: type[Chain]) -> list[tuple[Chain, str, str]]:
@@ -539,6 +539,7 @@ def input_section(material: ReportMaterial) -> Section:
     return Section(
         _t("输入数据", "Input data"),
         (Table(_t("输入图层及版本", "Input layers and versions"), columns, rows, small=True),),
+        keeps_tables=True,
     )
 
 

@@ -149,9 +149,11 @@ def conflict_table(rows: Sequence[Row], caption: Text) -> Table:
 
 
 def _swatch(row: Row) -> Cell:
-    if row.get("colour") is None:
-        return None
-    return Mark(Text(zh=str(row["colour_zh"]), en=str(row["colour_en"])), str(row["colour_hex"]))
+    """Value of an indicator with its colour."""
+    value = number(row.get("value"), 3)
+    if value is None or row.get("colour") is None:
+        return value
+    return Mark(f"{value} {row['colour_zh']} {row['colour_en']}", str(row["colour_hex"]))
 
 
 def capacity_tables(rows: Sequence[Row], colors: Mapping[str, str]) -> list[Table]:
@@ -168,7 +170,7 @@ def capacity_tables(rows: Sequence[Row], colors: Mapping[str, str]) -> list[Tabl
     def warning(row: Row) -> Cell:
         if row.get("warning") is None:
             return None
-        text = Text(zh=f"{row['warning_zh']}·{row['colour_zh']}", en=f"{row['warning_en']}, {row['colour_en']}")
+        text = Text(zh=f"{row['warning_zh']}·{row['colour_zh']}", en=f"{row['colour_en']}")
         return Mark(text, colors.get(str(row.get("colour")), "#bdbdbd"))
 
     def limit(row: Row, kind: str) -> Cell:
@@ -259,25 +261,19 @@ def warning_table(rows: Sequence[Row], caption: Text) -> Table:
     """Indicators of the warning side by side, one row a unit."""
     names = list(dict.fromkeys(str(row["indicator"]) for row in rows))
     titles = {str(row["indicator"]): Text(zh=row["title_zh"], en=row["title_en"]) for row in rows}
-    columns = [_NAME]
-    for name in names:
-        columns.append(Column(titles[name], "right", 0.9))
-        columns.append(Column(Text(zh="颜色", en="Colour"), width=1.0))
+    columns = (_NAME, *(Column(titles[name], width=1.2) for name in names))
     units: dict[str, dict[str, Row]] = {}
     for row in rows:
         units.setdefault(str(row["code"]), {})[str(row["indicator"])] = row
-    body = []
-    for found in units.values():
-        cells: list[Cell] = [str(next(iter(found.values()))["name"])]
-        for name in names:
-            one = found.get(name, {})
-            cells += [number(one.get("value"), 3), _swatch(one)]
-        body.append(tuple(cells))
+    body = [
+        (str(next(iter(found.values()))["name"]), *(_swatch(found.get(name, {})) for name in names))
+        for found in units.values()
+    ]
     note = Text(
         zh="“—”为缺输入、未评价。分级阈值 GK：未对照原文。",
         en="A dash means not assessed (an input is missing). Thresholds GK: unverified.",
     )
-    return Table(caption, tuple(columns), body, note, small=len(body) > 20)
+    return Table(caption, columns, body, note, small=len(body) > 20)
 
 
 def scenario_table(rows: Sequence[Row], caption: Text) -> Table:

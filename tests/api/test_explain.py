@@ -200,7 +200,10 @@ def test_a_scenario_and_cells_not_assessed(evaluated: Any) -> None:
     told = ask(evaluated, shape).json()
     areas = cell_row_areas(evaluated.north, evaluated.cell, evaluated.cell, evaluated.rows)
     dry = int((evaluated.values["surface"][-1] == 0).sum())
-    assert told["not_assessed_km2"] == pytest.approx(dry * areas[-1] / 1e6, rel=2e-3)
+    assert told["not_assessed_km2"] == pytest.approx(dry * areas[-1] / 1e6, rel=1e-6)
+    assert told["outside_km2"] == 0
+    wider = ask(evaluated, box(evaluated, 40, 32, 48, 96)).json()
+    assert wider["outside_km2"] == pytest.approx(wider["area_km2"] / 2, rel=1e-3)
     changed = ask(evaluated, shape, **{"edges.slope": "0.1,0.2,0.3,0.4"}).json()
     assert changed["changed"]
     assert changed["by_class"][2]["km2"] > told["by_class"][2]["km2"]

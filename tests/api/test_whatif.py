@@ -188,6 +188,7 @@ def test_weighted_hand_oracle(evaluated: Any) -> None:
         ({"off": "slope"}, "cannot be left out"),
         ({"off": "nothing"}, "relief"),
         ({"weights.slope": "0.5"}, "sum to 1"),
+        ({"weights.slope": "0.5", "weights.water": "x"}, "its form is"),
         ({"weights.slope": "1.5", "weights.water": "-0.5"}, "between 0 and 1"),
         ({"weights.relief": "1"}, "weights.slope"),
         ({"weights.patch": "1"}, "whole map"),

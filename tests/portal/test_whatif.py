@@ -273,23 +273,3 @@ def test_the_workbench_opens_the_panel(portal: Any) -> None:
     page.locator('[data-whatif="urban-classes"]').click()
     expect(page.locator("#what-if h3")).to_have_text("What if")
     expect(page.locator('[data-number="slope 3"]')).to_have_value("25")
-
-
-def test_shots(portal: Any) -> None:
-    page: Page = portal.open(STATE.format(lang="zh"))
-    set_edge(page, "slope 0", "20")
-    wait_for_colour(portal, 114.5, GREEN)
-    page.locator("#what-if").scroll_into_view_if_needed()
-    page.locator("#what-if-reset").scroll_into_view_if_needed()
-    page.screenshot(path="/tmp/h/s1.png")
-    page.locator("#what-if details.matrix summary").click()
-    page.locator("#what-if-reset").scroll_into_view_if_needed()
-    page.locator("#what-if-show-grade").click()
-    portal.settle()
-    page.screenshot(path="/tmp/h/s2.png")
-    portal.click_map(114.7, 30.5)
-    expect(page.locator(".why tfoot")).to_be_visible()
-    page.screenshot(path="/tmp/h/s3.png")
-    page.locator("#language").click()
-    portal.settle()
-    page.screenshot(path="/tmp/h/s4.png")
