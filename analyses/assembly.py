@@ -12,6 +12,7 @@ from analyses.assessment import Assessment, Block, Terrain
 from analyses.blocks import Window
 from analyses.chain import Graded
 from analyses.location import TravelTime
+from analyses.masks import release
 from analyses.patches import patch_areas, row_areas_dm2
 from analyses.preparation import Units, burned, check_grid, find_travel_time, inside_of, unit_numbers
 from analyses.rules import PatchRule, Sourced, UrbanRules, urban_rules
@@ -276,6 +277,7 @@ def patch_levels(assembly: Assembly, kept: Mapping[str, NDArray[Any]], prepared:
     packed = kept[f"{assembly.assessment.id}:packed"]
     kinds = kept[f"{assembly.assessment.id}:landform"]
     found = patch_areas(_GradeView(packed), prepared.dm2, threads=threads)  # type: ignore[arg-type]
+    release(packed)
     edges = np.array([_edges(rule, form) for form in ("plain", "hill", "mountain")], dtype=np.int64)
 
     def late(window: Window, before: Graded) -> Mapping[str, NDArray[Any]]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from analyses.blocks import Arrays, Window, block_windows, run_blocks
 from analyses.chain import NO_LIMIT, Chain, Graded
-from analyses.masks import scratch_array
+from analyses.masks import release, scratch_array
 from analyses.terrain import cell_size, local_relief, slope_horn
 from spatial.catalog import Text
 from spatial.errors import GridMismatch, LayerEmpty, QualityViolation
@@ -39,6 +39,8 @@ __all__ = [
     "unpack",
 ]
 
+_MOST_TOUCHED = 16_000_000
+"""Cells touched before the memory of mapped arrays is given back."""
 _WORST_BITS, _REASON_BITS = 3, 6
 """Between the passes a cell is one uint16: its grade, how much the reason worsened it, and the reason of the chain so far."""
 
@@ -324,10 +326,12 @@ def factor_pass(
         for name, (_, dtype) in a.kept.items():
             kept[f"{a.id}:{name}"] = scratch_array(inputs.scratch, f"{a.id}-{name}", shape, dtype)
     valid = 0
+    held = _Held((*kept.values(), *masks.values()))
 
     def settle(window: Window, found: Arrays) -> None:
         nonlocal valid
         row, col, height, width = window
+        held.touched(height * width)
         valid += int(found["valid"][0])
         for name, array in kept.items():
             array[row : row + height, col : col + width] = found[name]
@@ -355,6 +359,20 @@ def factor_pass(
             layer=layer,
         )
     return kept
+
+
+class _Held:
+    """Counts the cells that were touched in memory-mapped arrays, and gives their memory back now and then."""
+
+    def __init__(self, arrays: Sequence[Any]) -> None:
+        self._arrays = arrays
+        self._cells = 0
+
+    def touched(self, cells: int) -> None:
+        self._cells += cells
+        if self._cells >= _MOST_TOUCHED:
+            self._cells = 0
+            release(*self._arrays)
 
 
 def _any(mask: NDArray[Any], window: Window) -> bool:
@@ -419,8 +437,14 @@ def finish_pass(
             )
         return combine(window, found)
 
+    held = _Held((*kept.values(), inside))
+
+    def settle(window: Window, arrays: Arrays) -> None:
+        held.touched(window[2] * window[3])
+        on_result(window, arrays)
+
     windows = [w for w in block_windows(*shape, block) if inside is None or _any(inside, w)]
-    run_blocks(work, windows, on_result=on_result, threads=threads, progress=progress)
+    run_blocks(work, windows, on_result=settle, threads=threads, progress=progress)
 
 
 def _classes(chain: Chain, before: Graded) -> Graded:

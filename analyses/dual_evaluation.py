@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from analyses.agriculture_assembly import agricultural_assessment
@@ -20,6 +21,8 @@ from analyses.evaluation_result import class_bands, class_style, classes_of
 from analyses.husbandry_assembly import HUSBANDRY_BANDS, prepare_husbandry
 from analyses.suitability import UrbanSuitability
 from analyses.urban_assembly import urban_assessment
+from analyses.urban_result import notes as urban_notes
+from analyses.urban_result import parameter_rows
 from spatial.catalog import Band, Text
 from spatial.jobs.contract import (
     AnalysisResult,
@@ -62,7 +65,8 @@ class DualEvaluation:
     )
     parameters: ClassVar[type[Parameters]] = DualEvaluationParameters
     inputs: ClassVar[tuple[InputSpec, ...]] = (
-        *UrbanSuitability.inputs,
+        # Cropping has no class without its climate matrix.
+        *(replace(spec, optional=False) if spec.role == "temperature" else spec for spec in UrbanSuitability.inputs),
         InputSpec("soil", "soil", "raster", Text(zh="土壤质地", en="Soil texture"), True, "bilinear"),
         InputSpec(
             "soil_quality", "soil-quality", "raster", Text(zh="土壤环境质量", en="Soil quality"), True, "nearest"
@@ -85,7 +89,7 @@ class DualEvaluation:
             "bilinear",
         ),
         InputSpec("ndvi", "ndvi", "raster", Text(zh="植被指数", en="NDVI"), True, "bilinear"),
-        InputSpec("land_use", "land-use", "raster", Text(zh="土地利用", en="Land use"), True, "nearest"),
+        InputSpec("land_use", "land-use", "raster", Text(zh="土地利用", en="Land use"), resampling="nearest"),
         InputSpec(
             "reserves", "nature-reserves", "vector", Text(zh="自然保护地", en="Nature reserves"), True, extent="whole"
         ),
@@ -192,7 +196,12 @@ class DualEvaluation:
         overlay = Overlay.of(inputs, rules, prepared, husbandry, parameters.profile, kept.get("agriculture:soil"))
         sums = self._finish(inputs, overlay, made, kept, late, outputs, progress)
         tables, factors, said = sums.tables(inputs, parameters, rules, made)
-        tables["parameters"] = [row for a in made.values() for row in a.parameters] + list(husbandry.parameters)
+        tables["parameters"] = [
+            *parameter_rows(parameters, prepared.urban),
+            *(row for a in made.values() for row in a.parameters),
+            *husbandry.parameters,
+        ]
+        said = [*urban_notes(inputs, parameters, prepared.urban, cell_m=prepared.cell_m), *said]
         progress(1.0, "完成 done")
         return AnalysisResult(
             factors=tuple(f for a in made.values() for f in a.factors) + husbandry.factors + tuple(factors),

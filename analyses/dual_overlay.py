@@ -99,6 +99,10 @@ class Overlay:
         bits = conflict_bits(
             ecology, knocked["agriculture"], knocked["urban"], land_use, hazard, farmland, rules=self.rules
         )
+        if self.prepared.inside is not None:  # nothing is asked outside the limits, in whatever block a cell lies
+            outside = np.asarray(self.prepared.inside[cut]) == 0
+            bits.bits[outside] = 0
+            bits.assessed[outside] = 0
         for band, values in zip(CONFLICT_BANDS, bits.bands(), strict=True):
             arrays[f"conflicts:{band.name}"] = values
         layers = LandLayers(

@@ -10,11 +10,11 @@ import numpy as np
 from analyses.assembly import Assembly, Prepared
 from analyses.blocks import Arrays, Window
 from analyses.capacity_land import LAND_COLUMNS, LandAreas, cut_units
-from analyses.capacity_result import CapacityResult, capacity_result
+from analyses.capacity_result import CapacityResult, capacity_factors, capacity_result
 from analyses.capacity_rules import CapacityRules
 from analyses.conflicts import CONFLICT_COLUMNS, conflict_factors, conflict_rows
 from analyses.dual_parameters import DualEvaluationParameters
-from analyses.evaluation_result import AreaTally, area_rows, classes_of, reason_rows, reporting_units
+from analyses.evaluation_result import AreaTally, area_rows, classes_of, reason_rows, reason_titles, reporting_units
 from analyses.husbandry_assembly import HUSBANDRY_BANDS, husbandry_rows
 from spatial.catalog import Text
 from spatial.jobs.contract import Factor, Inputs
@@ -82,9 +82,9 @@ class Sums:
         rules: CapacityRules,
         made: Mapping[str, Assembly],
     ) -> tuple[dict[str, Any], list[Factor], list[Text]]:
-        """Tables, and what conflicts and capacity say of their inputs; empty without county units."""
-        if self._units is None:
-            return {}, [], []
+        """Tables, and what conflicts and capacity say of their inputs; no tables without county units."""
+        if self._units is None:  # the maps of conflicts are there all the same
+            return {}, [*conflict_factors(self.present, rules), *capacity_factors([], rules)], []
         found: dict[str, Any] = {}
         notes: list[Text] = []
         counties = inputs.frames["counties"]
@@ -102,7 +102,7 @@ class Sums:
             found[f"{name}_by_unit"] = area_rows(tally, units, classes, water)
             found[f"{name}_totals"] = area_rows(tally, province, classes, water)
             if not name.endswith(_2020):
-                found[f"{name}_by_reason"] = reason_rows(tally, everything, chain.reasons())
+                found[f"{name}_by_reason"] = reason_rows(tally, everything, reason_titles(chain, classes))
         found["conflicts_by_unit"] = conflict_rows(
             self._conflicts, [(u.code, u.name, u.members) for u in units], rules, present=self.present
         )
@@ -112,6 +112,8 @@ class Sums:
             found |= carried.tables
             factors += carried.factors
             notes += carried.notes
+        else:
+            factors += capacity_factors([], rules)
         return found, factors, notes
 
     def _capacity(
@@ -123,4 +125,7 @@ class Sums:
         cut = cut_units(codes, frame.geometry.array, (box.left, box.bottom, box.right, box.top))
         areas = LandAreas(codes, self._land, frozenset(self.present), whole, cut)
         table = inputs.frames["capacity"]
-        return capacity_result(table[table["code"].astype(str).isin(codes)], areas, rules, profile=parameters.profile)
+        ours = rules.table.columns.code.column
+        if ours in table.columns and table[ours].astype(str).isin(codes).any():
+            table = table[table[ours].astype(str).isin(codes)]  # else the check of the table says what is wrong with it
+        return capacity_result(table, areas, rules, profile=parameters.profile)

@@ -29,7 +29,7 @@ from analyses.erosion import default_slope_length, rain_erosivity_monthly
 from analyses.fields import MOST_CELLS, Field, values_of
 from analyses.fragility import dryness_index
 from analyses.grading import quantise
-from analyses.masks import burn, scratch_array
+from analyses.masks import burn, release, scratch_array
 from analyses.ranking import ServiceHistogram
 from analyses.services import reserve_grades
 from analyses.sources import Climate, FromField, OfTerrain, onto
@@ -204,6 +204,7 @@ def _ranked(
             inside = None if prepared.inside is None else np.asarray(prepared.inside[row : row + _STRIP])
             if inside is None or inside.any():
                 histogram.add(unpack(strip, steps[name]), prepared.dm2[row : row + _STRIP], inside)
+        release(packed)
         thresholds[name] = histogram.thresholds(rules.ranking.extremely, rules.ranking.important)
     chain = ecological_chain(rules, plan, thresholds, breaks=breaks)
     ranked = [name for name in plan.services if thresholds.get(name) is not None]

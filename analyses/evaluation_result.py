@@ -31,6 +31,7 @@ __all__ = [
     "classes_of",
     "profile_2020",
     "reason_rows",
+    "reason_titles",
     "reporting_units",
 ]
 
@@ -85,20 +86,29 @@ def classes_of(name: str) -> Mapping[int, tuple[str, Text, str]]:
     return IMPORTANCE if name == "ecology" else SUITABILITY
 
 
+def reason_titles(chain: Chain, classes: Mapping[int, tuple[str, Text, str]]) -> dict[int, Text]:
+    """Reason code → title; where nothing is important for ecology, that is no «limit»."""
+    plain = {NO_LIMIT: Text(zh="一般", en="ordinary")} if classes is IMPORTANCE else {}
+    return chain.reasons() | plain
+
+
 def class_bands(
     chain: Chain, classes: Mapping[int, tuple[str, Text, str]], *, patch: bool, knock_outs: Chain | None
 ) -> tuple[Band, ...]:
     """Bands of a class raster: class, grade, reason, then patch level and the 2020 profile where there are such."""
     titles = {number: title for number, (_, title, _) in classes.items()}
+    reasons = reason_titles(chain, classes)
     grades = _IMPORTANCE_TITLES if classes is IMPORTANCE else _GRADE_TITLES
     bands = [
         Band(name="class", title=chain.title, valid_range=(0, 3), domain=titles),
         Band(name="grade", title=Text(zh="等级", en="Grade"), valid_range=(0, 5), domain=grades),
         Band(
             name="reason",
-            title=Text(zh="限制因素", en="Limiting factor"),
+            title=Text(zh="决定因素", en="Deciding factor")
+            if classes is IMPORTANCE
+            else Text(zh="限制因素", en="Limiting factor"),
             valid_range=(0, 127),
-            domain=chain.reasons(),
+            domain=reasons,
         ),
     ]
     if patch:
@@ -122,7 +132,7 @@ def class_bands(
                 name="reason_2020",
                 title=Text(zh="限制因素（2020 规则）", en="Limiting factor (2020 rules)"),
                 valid_range=(0, ECOLOGY_OUT),
-                domain=chain.reasons()
+                domain=reasons
                 | {
                     KNOCK_OUT + code: Text(zh=f"一票否决：{t.zh}", en=f"knock-out: {t.en}")
                     for code, t in knock_outs.reasons().items()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyses.accessibility import IMPASSABLE, TILE, best_class, cost_distance, minutes_per_metre, step_lengths
-from analyses.masks import burn, scratch_array
+from analyses.masks import burn, release, scratch_array
 from spatial.errors import QualityViolation
 
 if TYPE_CHECKING:
@@ -203,4 +203,5 @@ def travel_time(
         threads=threads,
         progress=progress,
     )
+    release(minutes)
     return TravelTime(minutes, origin, coarsen)

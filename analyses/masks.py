@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from affine import Affine
     from numpy.typing import NDArray
 
-__all__ = ["burn", "scratch_array"]
+__all__ = ["burn", "release", "scratch_array"]
 
 _STRIP = 512
 """Rows burned at once. Fixed, so that no cell depends on the block size of a run."""
@@ -21,6 +22,17 @@ _STRIP = 512
 def scratch_array(folder: str, name: str, shape: tuple[int, int], dtype: Any) -> Any:
     """A zeroed array of `shape` in a file of the run's scratch folder; memory-mapped."""
     return np.memmap(Path(folder) / f"{name}.dat", dtype=dtype, mode="w+", shape=shape)
+
+
+def release(*arrays: Any) -> None:
+    """Give the memory of memory-mapped arrays back to the system; their values stay in their files and are read again.
+
+    Pages of a mapped file count as memory of the process as long as they are mapped. Other arrays are left alone.
+    """
+    for array in arrays:
+        mapped = getattr(array, "_mmap", None)  # of numpy.memmap
+        if mapped is not None:
+            mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def burn(
@@ -74,3 +86,4 @@ def burn(
             all_touched=all_touched,
         )
         out[top:bottom] = strip[:, :cols]
+    release(out)

@@ -60,7 +60,7 @@ _WATER = "#4292c6"
 _CLASSES = ("#1a9850", "#fee08b", "#d73027", "#7b8794")
 # Neighbours in a chain should differ at a glance; drawn by position and repeated after twelve.
 _REASONS = (
-    "#8c510a", "#dfa857", "#fdae61", "#2c7fb8", "#7b3294", "#1b7837", "#e7298a", "#66a61e", "#b39ddb", "#e31a1c",
+    "#8c510a", "#dfa857", "#fdae61", "#00a6a6", "#7b3294", "#1b7837", "#e7298a", "#66a61e", "#b39ddb", "#e31a1c",
     "#525252", "#80cdc1",
 )  # fmt: skip
 

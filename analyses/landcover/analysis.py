@@ -126,7 +126,7 @@ class LandCover:
         InputSpec("counties", "counties", "vector", Text(zh="县级单元", en="County units"), True, extent="whole"),
     )
     base: ClassVar[str] = "scene"
-    result_theme: ClassVar[tuple[str, ...]] = ("results",)
+    result_theme: ClassVar[tuple[str, ...]] = ("results", "land-cover")
     rasters: ClassVar[dict[str, Text]] = {
         "class": title,
         "probability": Text(zh="地表覆盖各类概率", en="Class probabilities of land cover"),

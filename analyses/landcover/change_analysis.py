@@ -89,7 +89,7 @@ class LandCoverChange:
         InputSpec("counties", "counties", "vector", Text(zh="县级单元", en="County units"), True, extent="whole"),
     )
     base: ClassVar[str] = "earlier"
-    result_theme: ClassVar[tuple[str, ...]] = ("results",)
+    result_theme: ClassVar[tuple[str, ...]] = ("results", "land-cover")
     rasters: ClassVar[dict[str, Text]] = {"change": title}
 
     def __init__(self, block: int = 1024) -> None:

@@ -1,7 +1,7 @@
 """Make every sample file anew: ``python data-samples/scripts/build.py [step …]``.
 
 Base, thematic and control layers need the reference data pack (``ONEMAP_REFERENCE_DATA``, default ``../shared/data``); the
-synthetic climate, soil, land use, county and hazard layers need only the samples themselves. Afterwards the checksums in
+synthetic climate, soil, land use, county, hazard and scene layers need only the samples themselves. Afterwards the checksums in
 ``layers/*.yml`` and ``data-samples/SOURCES.md`` are brought up to date.
 """
 
@@ -29,6 +29,7 @@ MODULES = (
     "land_use",
     "county_capacity",
     "hazard_layers",
+    "reflectance",
 )
 """Modules of the further steps, each after what it reads."""
 

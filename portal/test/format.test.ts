@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { areaText, dmsText, gaussKrugerText, lonLatText, valueText } from "../src/geo/format";
+import { areaText, dmsText, gaussKrugerText, lonLatText, unitText, valueText } from "../src/geo/format";
 import { metresPerDegree, scaleBar } from "../src/geo/scale";
 
 describe("coordinates", () => {
@@ -44,4 +44,14 @@ describe("scale bar", () => {
     expect(bar.pixels).toBeCloseTo(10000 / 95.504262, 3);
     expect(scaleBar(0.000001, 31, 110).text).toBe("10 m");
   });
+});
+
+describe("units", () => {
+  it.each([
+    ["degree", "°"],
+    ["m3/km2", "m³/km²"],
+    ["mm", "mm"],
+    ["grade 1-5", ""],
+    [null, ""],
+  ])("%s is shown as «%s»", (unit, text) => expect(unitText(unit)).toBe(text));
 });

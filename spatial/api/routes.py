@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from spatial.api.catalogue import catalogue_document
 from spatial.api.explain import explain_area, explain_point, polygon_of
+from spatial.api.files import document_file
 from spatial.api.identify import identify
 from spatial.errors import InvalidParameter, UnknownParameter
 
@@ -128,6 +129,17 @@ def routes(store: DataStore) -> list[Route]:
         changes = _changes(request)
         return _json(await run_in_threadpool(explain_area, store.snapshot(), layer, shape, changes))
 
+    async def job_file(request: Request) -> Response:
+        _only(request)
+        job, name = request.path_params["job"][:200], request.path_params["name"]
+        path, media_type, filename = await run_in_threadpool(document_file, store, job, name)
+        # A result never changes: name and job are the version.
+        etag = f'"{job}-{name}-{path.stat().st_size:x}"'
+        headers = {"ETag": etag, "Cache-Control": "private, max-age=86400"}
+        if etag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        return FileResponse(path, media_type=media_type, filename=filename, headers=headers)
+
     async def layer_file(request: Request) -> Response:
         _only(request, "version")
         raster = store.snapshot().raster(request.path_params["layer"], request.query_params.get("version"))
@@ -142,5 +154,6 @@ def routes(store: DataStore) -> list[Route]:
         Route("/api/v1/identify", identify_point),
         Route("/api/v1/explain", explain_at, methods=["GET"]),
         Route("/api/v1/explain", explain_inside, methods=["POST"]),
+        Route("/api/v1/jobs/{job}/files/{name}", job_file),
         Route("/api/v1/layers/{layer}/file", layer_file),
     ]

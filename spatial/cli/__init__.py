@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from spatial.cli import analysis, data, diagnosis, documents, jobs, serving
+from spatial.cli import analysis, data, diagnosis, documents, jobs, reports, serving
 from spatial.cli.console import report_error, say
 
 __all__ = ["app", "main"]
@@ -27,6 +27,7 @@ app = typer.Typer(
 serving.register(app)
 data.register(app)
 analysis.register(app)
+reports.register(app)
 jobs.register(app)
 diagnosis.register(app)
 documents.register(app)

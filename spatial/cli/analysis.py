@@ -37,7 +37,21 @@ def run(
     bbox: Annotated[str | None, typer.Option(help="范围：西,南,东,北（度） / west,south,east,north")] = None,
     param: Annotated[list[str] | None, typer.Option(help="参数 名=值，可重复 / name=value, repeatable")] = None,
     out: Annotated[Path | None, typer.Option(help="结果 GeoTIFF / file of the result raster")] = None,
-    publish: Annotated[bool, typer.Option("--publish", help="发布为图层 / publish the result as a layer")] = False,
+    publish: Annotated[
+        bool | None,
+        typer.Option(
+            "--publish/--no-publish",
+            help="发布为图层；默认：有报告的分析且没有 --out 时发布 / publish the result as layers; "
+            "default: if the analysis has a report and there is no --out",
+        ),
+    ] = None,
+    report: Annotated[
+        bool | None,
+        typer.Option(
+            "--report/--no-report",
+            help="写 Word 与 PDF 报告；默认由分析决定 / write a Word and PDF report; default: as the analysis says",
+        ),
+    ] = None,
     show_help: Annotated[bool, typer.Option("--help", "-h", help="说明 / this help")] = False,
     as_json: Json = False,
 ) -> None:
@@ -50,7 +64,8 @@ def run(
         else:
             _list_analyses(as_json)
         return
-    model = find(analysis).parameters
+    chosen = find(analysis)
+    model = chosen.parameters
     if show_help:
         print(context.get_help())
         _list_parameters(analysis, model, as_json)
@@ -64,17 +79,22 @@ def run(
         )
     from spatial.jobs.run import run_analysis
 
+    if publish is None:
+        publish = out is None and bool(getattr(chosen, "report", False))
     with open_store() as store, progress_bar(analysis) as progress:
-        result = run_analysis(store, analysis, parameters, progress=progress, publish=publish, out=out)
-    document = result.document() | {"rasters": {name: str(path) for name, path in result.rasters.items()}}
+        result = run_analysis(store, analysis, parameters, progress=progress, publish=publish, out=out, report=report)
+    document = result.document() | {
+        "rasters": {name: str(path) for name, path in result.rasters.items()},
+        "documents": {kind: str(path) for kind, path in result.documents.items()},
+    }
     emit(document, as_json, lambda: _show(result))
 
 
 def read_parameters(model: type[BaseModel], pairs: list[str], options: list[str]) -> dict[str, Any]:
     """Parameters from ``--param name=value`` and from options made of the model's fields.
 
-    ``--runoff-coefficient 0.5`` and ``--runoff-coefficient=0.5`` set a value, ``--apply-relief`` and
-    ``--no-apply-relief`` a yes or no.
+    ``--runoff-coefficient 0.5`` and ``--runoff-coefficient=0.5`` set a value, ``--apply-relief``,
+    ``--apply-relief false`` and ``--no-apply-relief`` a yes or no.
 
     Raises
     ------
@@ -100,7 +120,7 @@ def read_parameters(model: type[BaseModel], pairs: list[str], options: list[str]
         elif equals:
             found[name] = _value(text)
         elif name in model.model_fields and model.model_fields[name].annotation is bool:
-            found[name] = True
+            found[name] = _value(waiting.pop(0).lower()) if waiting and waiting[0].lower() in _YES_NO else True
         elif waiting and not waiting[0].startswith("--"):
             found[name] = _value(waiting.pop(0))
         elif name in model.model_fields:
@@ -108,6 +128,9 @@ def read_parameters(model: type[BaseModel], pairs: list[str], options: list[str]
         else:
             _unknown(model, option)
     return found
+
+
+_YES_NO = ("true", "false")
 
 
 def _unknown(model: type[BaseModel], option: str) -> None:
@@ -194,6 +217,7 @@ def _list_parameters(analysis: str, model: type[BaseModel], as_json: bool) -> No
 def _show(result: RunResult) -> None:
     rows: list[tuple[str, Any]] = [(name, path) for name, path in result.rasters.items()]
     rows += [(say("图层", "layer"), layer) for layer in result.layers.values()]
+    rows += [(say("报告", "report"), path) for path in result.documents.values()]
     table(result.analysis, (say("结果", "result"), say("位置", "where")), rows)
     if sys.stdout.isatty() and "by_county" in result.tables and result.tables["by_county"]:
         first = result.tables["by_county"]

@@ -22,6 +22,7 @@ from spatial.errors import ServiceUnavailable, SpatialError, StoreUnavailable
 from spatial.jobs import echo, queue
 from spatial.jobs.queue import Claim, JobDismissed
 from spatial.jobs.registry import analysis, analysis_ids, check_parameters
+from spatial.jobs.reporting import MEDIA_TYPES
 from spatial.jobs.run import results_folder, run_analysis
 from spatial.settings import settings
 
@@ -140,6 +141,8 @@ def withdraw_results(datastore: DataStore, job: Job) -> None:
         record = row.definition.get("provenance")
         if record and record.get("job") == job.id:
             datastore.state.withdraw(row.layer_id)
+            for ending in MEDIA_TYPES:
+                (datastore.raster_dir / row.layer_id / f"report{ending}").unlink(missing_ok=True)
     shutil.rmtree(results_folder(datastore, job.id), ignore_errors=True)
 
 

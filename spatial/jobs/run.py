@@ -46,8 +46,8 @@ def results_folder(datastore: DataStore, job_id: str) -> Path:
 
 
 def documents_folder(datastore: DataStore, job_id: str, layers: Mapping[str, str]) -> Path:
-    """Where the report of a run stands: beside its first published raster, else in the results folder."""
-    first = next(iter(layers.values()), None)
+    """Where the report of a run stands: beside a published raster, the first by id, else in the results folder."""
+    first = min(layers.values(), default=None)
     return results_folder(datastore, job_id) if first is None else datastore.raster_dir / first
 
 

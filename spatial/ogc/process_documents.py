@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
@@ -12,6 +13,7 @@ import orjson
 from spatial.errors import InvalidParameter, UserError
 from spatial.jobs.contract import parameter_texts
 from spatial.jobs.processes import ProcessInfo
+from spatial.jobs.reporting import MEDIA_TYPES
 from spatial.jobs.result import GEOTIFF
 from spatial.ogc.exchange import JSON, REL, Call, link
 
@@ -272,6 +274,9 @@ def status_info(job: Job, call: Call) -> dict[str, Any]:
             links.append(link(call.address(f"/collections/{layer}"), "collection", JSON, title))
             tiles = f"{call.base}/tiles/{layer}/tilejson.json"
             links.append(link(tiles, f"{REL}/tilesets-map", JSON, call.say(f"{layer} 的瓦片", f"Tiles of {layer}")))
+        for kind, place in _documents(job, call).items():
+            title = call.say(f"报告（{kind}）", f"Report ({kind})")
+            links.append(link(place["href"], "related", place["type"], title))
     elif job.status in {"accepted", "running"}:
         links.append(link(call.address(path), "monitor", JSON, call.say("跟踪任务", "Follow the job")))
     elif job.status == "failed":
@@ -292,6 +297,19 @@ def status_info(job: Job, call: Call) -> dict[str, Any]:
     return {name: value for name, value in document.items() if value is not None}
 
 
+def _documents(job: Job, call: Call) -> dict[str, dict[str, str]]:
+    """Documents of a job by kind, with their address and media type."""
+    files = {kind: str(d["file"]) for kind, d in (job.result or {}).get("documents", {}).items()}
+    return {
+        kind: {
+            "href": f"{call.base}/api/v1/jobs/{job.id}/files/{name}",
+            "type": MEDIA_TYPES.get(PurePath(name).suffix, "application/octet-stream"),
+            "title": name,
+        }
+        for kind, name in files.items()
+    }
+
+
 def result_document(job: Job, call: Call, outputs: Mapping[str, str]) -> dict[str, Any]:
     """Results of a finished job: rasters by reference, the result document by value."""
     result = job.result or {}
@@ -307,5 +325,5 @@ def result_document(job: Job, call: Call, outputs: Mapping[str, str]) -> dict[st
             for name in result["rasters"]
         }
         places = {name: {"href": place["href"], "type": GEOTIFF} for name, place in document.items()}
-        document["result"] = dict(result) | {"rasters": places}
+        document["result"] = dict(result) | {"rasters": places, "documents": _documents(job, call)}
     return {name: value for name, value in document.items() if not outputs or name in outputs}

@@ -84,7 +84,12 @@ def stacked_chart(
     axes.set_xlim(0, 100)
     axes.set_xlabel(f"{axis.zh} {axis.en}", fontproperties=font(7), labelpad=2)
     axes.legend(
-        loc="lower left", bbox_to_anchor=(0, 1.0), ncols=min(len(parts), 4), frameon=False, prop=font(7), borderaxespad=0.3
+        loc="lower left",
+        bbox_to_anchor=(0, 1.0),
+        ncols=min(len(parts), 4),
+        frameon=False,
+        prop=font(7),
+        borderaxespad=0.3,
     )
     _plain(axes)
     return png(drawn)

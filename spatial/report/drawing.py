@@ -81,7 +81,7 @@ def png(drawn: Figure) -> bytes:
 
 
 def wrapped(text: str, width: int) -> str:
-    """A text in lines of about `width` half-width columns; Chinese characters count two.
+    r"""A text in lines of about `width` half-width columns; Chinese characters count two.
 
     >>> wrapped("地质灾害易发性修正", 8)
     '地质灾害\\n易发性修\\n正'
@@ -99,9 +99,9 @@ def wrapped(text: str, width: int) -> str:
 def _words(text: str) -> list[str]:
     words: list[str] = []
     for c in text:
-        if words and c <= "\u2e7f" and c != " " and words[-1][-1] <= "\u2e7f" and words[-1][-1] != " ":
-            words[-1] += c
-        elif c == " " and words:
+        # Letters stay together, and a space ends a word; a Chinese character is a word of its own.
+        joins = bool(words) and c <= "\u2e7f" and words[-1][-1] <= "\u2e7f" and words[-1][-1] != " "
+        if joins or (c == " " and words):
             words[-1] += c
         else:
             words.append(c)

@@ -91,7 +91,10 @@ def _example(
 
     cell = Window(at[1], at[0], 1, 1)
     values: dict[str, float | None] = {}
-    for raster, dataset in (classes, factors):  # a factor has its value in the factors raster, a patch level in the other
+    for raster, dataset in (
+        classes,
+        factors,
+    ):  # a factor has its value in the factors raster, a patch level in the other
         read = dataset.read(window=cell)[:, 0, 0]
         for band, value in zip(raster.bands, read.tolist(), strict=True):
             nothing = math.isnan(value) or (dataset.nodata is not None and value == dataset.nodata)

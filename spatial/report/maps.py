@@ -128,9 +128,7 @@ def _coloured(values: NDArray[Any], legend: Legend) -> tuple[NDArray[np.uint8], 
 # -- the frame of a map ----------------------------------------------------------------------------------------------------
 
 
-def _extent(
-    extent: tuple[float, float, float, float], borders: Borders | None
-) -> tuple[float, float, float, float]:
+def _extent(extent: tuple[float, float, float, float], borders: Borders | None) -> tuple[float, float, float, float]:
     """West, east, south, north of the picture: the raster where the units are."""
     west, east, south, north = extent
     if borders is not None and borders.lines:
@@ -226,7 +224,13 @@ def _furniture(axes: Any, extent: tuple[float, float, float, float]) -> None:
         text = f"{km * share:g}" + (" km" if share == 1.0 else "")
         axes.text(x + share * width, y + 1.6 * height, text, ha="center", fontproperties=font(7), color=INK, zorder=9)
     axes.text(
-        x, y - 0.6 * height, f"{latitude:.1f}°N 处 at this latitude", va="top", fontproperties=font(5), color=_EDGE, zorder=9
+        x,
+        y - 0.6 * height,
+        f"{latitude:.1f}°N 处 at this latitude",
+        va="top",
+        fontproperties=font(5),
+        color=_EDGE,
+        zorder=9,
     )
 
 
@@ -443,7 +447,10 @@ def unit_map(
     shown = [k for k, color in enumerate(legend.colors) if color in groups]
     blank = "#ffffff" in groups
     _draw_legend(
-        drawn.add_axes((1 - right / width_mm, 7 / height, right / width_mm, 1 - 11 / height)), legend, shown, blank=blank
+        drawn.add_axes((1 - right / width_mm, 7 / height, right / width_mm, 1 - 11 / height)),
+        legend,
+        shown,
+        blank=blank,
     )
     return png(drawn)
 

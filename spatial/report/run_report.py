@@ -214,13 +214,13 @@ def _findings(material: ReportMaterial, classes: list[ReportRaster]) -> list[Tex
                 parts = [(Text(zh=r["title_zh"], en=r["title_en"]), r["km2"], r["percent"]) for r in rows]
             else:
                 names = area_columns(rows[0])[: len(legend.titles)]
-                parts = [
-                    (legend.titles[k], rows[0][f"{n}_km2"], rows[0][f"{n}_percent"]) for k, n in enumerate(names)
-                ]
+                parts = [(legend.titles[k], rows[0][f"{n}_km2"], rows[0][f"{n}_percent"]) for k, n in enumerate(names)]
             parts = [part for part in parts if part[2] is not None]
             found.append(
                 Text(
-                    zh=f"{raster.title.zh}{zh}：" + "，".join(f"{t.zh} {a:,.0f} km²（{p:.1f}%）" for t, a, p in parts) + "。",
+                    zh=f"{raster.title.zh}{zh}："
+                    + "，".join(f"{t.zh} {a:,.0f} km²（{p:.1f}%）" for t, a, p in parts)
+                    + "。",
                     en=f"{raster.title.en}{en}: "
                     + ", ".join(f"{t.en.lower()} {a:,.0f} km² ({p:.1f} %)" for t, a, p in parts)
                     + ".",
@@ -263,7 +263,9 @@ def _method(material: ReportMaterial) -> Section:
     return Section(
         Text(zh="方法与软件", en="Method and software"),
         (
-            Paragraph(Text(zh=f"方法：{method}。", en=f"Method (name of the guide and document of this software): {method}.")),
+            Paragraph(
+                Text(zh=f"方法：{method}。", en=f"Method (name of the guide and document of this software): {method}.")
+            ),
             Paragraph(
                 Text(
                     zh=f"软件：{software}，分析 {record['analysis']} {record['analysis_version']}。因子值逐像元计算，"
@@ -275,8 +277,8 @@ def _method(material: ReportMaterial) -> Section:
             Paragraph(
                 Text(
                     zh="凡标“未对照原文”的阈值取自公开实现、网页摘录、一般知识或本项目约定，正式使用前须与印发文本核对。",
-                    en="Thresholds marked «unverified» come from public code, page excerpts, general knowledge or a convention of "
-                    "this project: check them against the official text before formal use.",
+                    en="Thresholds marked «unverified» come from public code, page excerpts, general knowledge or a convention "
+                    "of this project: check them against the official text before formal use.",
                 ),
                 "warning",
             ),
@@ -298,7 +300,10 @@ def _factor_maps(material: ReportMaterial, borders: Any, synthetic: bool) -> Sec
     if not figures:
         return None
     note = Paragraph(
-        Text(zh="色标取第 2 至 98 百分位，只为示意。", en="Colours span the 2nd to the 98th percentile, for overview only."),
+        Text(
+            zh="色标取第 2 至 98 百分位，只为示意。",
+            en="Colours span the 2nd to the 98th percentile, for overview only.",
+        ),
         "note",
     )
     return Section(Text(zh="单项指标图", en="Maps of the factors"), (note, *figures), new_page=True)

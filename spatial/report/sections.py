@@ -59,7 +59,12 @@ def class_rows(material: ReportMaterial, name: str, kind: str) -> list[Mapping[s
 
 
 def class_section(
-    material: ReportMaterial, raster: ReportRaster, borders: Borders | None, *, synthetic: bool, step: Callable[[], None]
+    material: ReportMaterial,
+    raster: ReportRaster,
+    borders: Borders | None,
+    *,
+    synthetic: bool,
+    step: Callable[[], None],
 ) -> Section:
     """Map, areas, limiting factors and their map of one class raster."""
     main = str(raster.style.get("band", raster.bands[0].name))
@@ -136,20 +141,21 @@ def _shares(units: Sequence[Mapping[str, Any]], legend: Legend, title: Text) -> 
         (legend.titles[k], [float(row.get(f"{name}_percent") or 0) for row in units], legend.colors[k])
         for k, name in enumerate(names[: len(legend.titles)])
     ]
-    picture = stacked_chart([str(row.get("name")) for row in units], parts, axis=_t("占已评价面积 %", "% of the assessed area"))
+    picture = stacked_chart(
+        [str(row.get("name")) for row in units], parts, axis=_t("占已评价面积 %", "% of the assessed area")
+    )
     return Figure(_t(f"{title.zh}分单元占比", f"{title.en}: shares by unit"), picture)
 
 
-def _reasons(
-    material: ReportMaterial, raster: ReportRaster, borders: Borders | None, synthetic: bool
-) -> list[Block]:
+def _reasons(material: ReportMaterial, raster: ReportRaster, borders: Borders | None, synthetic: bool) -> list[Block]:
     rows = class_rows(material, raster.name, "by_reason")
     title, blocks = raster.title, list[Block]()
     if raster.band("reason"):
         picture = class_map(raster, "reason", borders=borders, synthetic=synthetic)
         caption = _t(f"{title.zh}限制因素图", f"Map of the limiting factor: {title.en}")
         note = _t(
-            "限制因素为使等级降低最多的一站，同降者取先。", "The limiting factor is the station that lowered the grade most."
+            "限制因素为使等级降低最多的一站，同降者取先。",
+            "The limiting factor is the station that lowered the grade most.",
         )
         blocks.append(Figure(caption, picture, note=note))
     limiting = [row for row in rows if row["reason"] != 1 and (row.get("percent") or 0) > 0]
@@ -220,7 +226,11 @@ def capacity_section(material: ReportMaterial, *, synthetic: bool) -> Section | 
         blocks.append(scenario_table(scenarios, _t("各情景承载规模与预警单元数", "Capacity and warnings by scenario")))
     finest = _finest(tables, levels)
     parts = []
-    for level, zh, en in (("province", "全省", "Province"), ("prefecture", "市州", "Prefectures"), ("county", "县级", "Counties")):
+    for level, zh, en in (
+        ("province", "全省", "Province"),
+        ("prefecture", "市州", "Prefectures"),
+        ("county", "县级", "Counties"),
+    ):
         if level not in levels:
             continue
         found: list[Block] = list(capacity_tables(list(tables[f"capacity_{level}"]), colors))
@@ -229,6 +239,9 @@ def capacity_section(material: ReportMaterial, *, synthetic: bool) -> Section | 
             found.append(warning_table(own, _t(f"{zh}预警指标", f"Warning indicators: {en.lower()}")))
         parts.append(Section(_t(f"{zh}承载规模", f"{en}: carrying capacity"), tuple(found)))
     return Section(_t("资源环境承载规模", "Carrying capacity"), tuple(blocks), tuple(parts), new_page=True)
+
+
+_LEVELS = (("province", "全省", "Province"), ("prefecture", "市州", "Prefectures"), ("county", "县级", "Counties"))
 
 
 def _finest(tables: Mapping[str, Any], levels: Sequence[str]) -> str:
@@ -241,7 +254,9 @@ def _warning_map(
     shown = {str(row["code"]): colors.get(str(row.get("colour")), "#ffffff") for row in rows}
     titles = {str(row["colour"]): _t(str(row["colour_zh"]), str(row["colour_en"])) for row in rows if row.get("colour")}
     order = [name for name in ("red", "orange", "yellow", "blue", "green") if name in titles]
-    legend = Legend(tuple(range(len(order))), tuple(colors.get(n, "#ffffff") for n in order), tuple(titles[n] for n in order))
+    legend = Legend(
+        tuple(range(len(order))), tuple(colors.get(n, "#ffffff") for n in order), tuple(titles[n] for n in order)
+    )
     picture = unit_map(material.counties, shown, legend, synthetic=synthetic)
     return Figure(
         _t("资源环境承载预警图", "Warning levels of carrying capacity"),
@@ -357,7 +372,9 @@ def factor_section(material: ReportMaterial) -> Section:
         )
     )
     table = Table(_t("单项指标清单", "Factors"), columns, rows, small=True)
-    return Section(_t("单项指标与评价状态", "Factors assessed and not assessed"), (said, table), new_page=True, keeps_tables=True)
+    return Section(
+        _t("单项指标与评价状态", "Factors assessed and not assessed"), (said, table), new_page=True, keeps_tables=True
+    )
 
 
 def parameter_section(material: ReportMaterial) -> Section:
@@ -387,7 +404,9 @@ def parameter_section(material: ReportMaterial) -> Section:
         found = list(material.result.tables.get(key, ()))
         if found:
             blocks.append(_sourced(found, caption))
-    return Section(_t("参数、阈值与出处", "Parameters, thresholds and sources"), tuple(blocks), new_page=True, keeps_tables=True)
+    return Section(
+        _t("参数、阈值与出处", "Parameters, thresholds and sources"), tuple(blocks), new_page=True, keeps_tables=True
+    )
 
 
 def _sourced(found: Sequence[Mapping[str, Any]], caption: Text) -> Table:
@@ -411,7 +430,8 @@ def _sourced(found: Sequence[Mapping[str, Any]], caption: Text) -> Table:
         for row in found
     ]
     note = _t(
-        "橙色标记者未对照正式印发原文，正式使用前须核对。", "What has an orange mark was not checked against the official text."
+        "橙色标记者未对照正式印发原文，正式使用前须核对。",
+        "What has an orange mark was not checked against the official text.",
     )
     return Table(caption, columns, rows, note, small=True)
 
@@ -560,7 +580,9 @@ def provenance_section(material: ReportMaterial) -> Section:
             f"{transform[0]:.9g}° × {abs(transform[4]):.9g}°",
         ),
     ]
-    facts += [(_t(f"规则 {name}", f"Rules {name}"), str(digest)) for name, digest in record.get("rules_sha256", {}).items()]
+    facts += [
+        (_t(f"规则 {name}", f"Rules {name}"), str(digest)) for name, digest in record.get("rules_sha256", {}).items()
+    ]
     facts += [(_t(f"图层 {name}", f"Layer {name}"), layer) for name, layer in material.result.layers.items()]
     columns = (Column(_t("项目", "Item"), width=1.2), Column(_t("内容", "Value"), width=3.2))
     table = Table(_t("溯源", "Provenance"), columns, facts, small=len(facts) > 10)

@@ -130,7 +130,8 @@ def conflict_table(rows: Sequence[Row], caption: Text) -> Table:
     """Areas (km²) of potential and conflict by unit; a dash where a raster was missing."""
     columns = (_CODE, _NAME, *(Column(title, "right", 1.3) for _, title in _QUESTIONS))
     body = [
-        (row.get("code"), row.get("name"), *(number(row.get(f"{name}_km2"), 2) for name, _ in _QUESTIONS)) for row in rows
+        (row.get("code"), row.get("name"), *(number(row.get(f"{name}_km2"), 2) for name, _ in _QUESTIONS))
+        for row in rows
     ]
     if len(rows) > 1:
         sums = []
@@ -213,7 +214,7 @@ def capacity_tables(rows: Sequence[Row], colors: Mapping[str, str]) -> list[Tabl
             for row in rows
         ],
         Text(
-            zh="承载规模取水、土两约束的较小值（短板原理）；指数 = 现状 ÷ 承载规模，大于 1 为超载。雨养耕地决定农业结论，故分列。",
+            zh="承载规模取水、土两约束的较小值（短板原理）；指数 = 现状 ÷ 承载规模，大于 1 为超载。雨养耕地决定农业结论，分列。",
             en="Capacity is the least of both constraints; index = present ÷ capacity, above 1 overloaded. Rain-fed cropland "
             "decides the verdict and stands apart.",
         ),

@@ -88,9 +88,14 @@ class _Writer:
         head = page.header.paragraphs[0]
         _font(head.add_run(f"{self.document.title.zh}  {self.document.title.en}"), size=8, color=_GREY)
         if self.document.marked is not None:
-            _font(head.add_run(f"    【{self.document.marked.zh} {self.document.marked.en}】"), size=8, color="B22222", bold=True)
+            _font(
+                head.add_run(f"    【{self.document.marked.zh} {self.document.marked.en}】"),
+                size=8,
+                color="B22222",
+                bold=True,
+            )
         foot = page.footer.paragraphs[0]
-        foot.alignment = 1
+        foot.alignment = _centre()
         for part in ("第 ", "PAGE", " 页 / 共 ", "NUMPAGES", " 页"):
             if part.isascii():
                 _field(foot, part, "1")
@@ -129,25 +134,31 @@ class _Writer:
             properties.created = properties.modified = datetime.fromisoformat(about["created"]).replace(tzinfo=None)
 
     def _cover(self) -> None:
+        from docx.enum.table import WD_TABLE_ALIGNMENT
         from docx.shared import Pt
 
         for _ in range(5):
             self.opened.add_paragraph()
         title = self.opened.add_paragraph(style="Title")
-        title.alignment = 1
+        title.alignment = _centre()
         title.add_run(self.document.title.zh)
         self._centred(self.document.title.en, 15)
         self._centred(self.document.subtitle.zh, 14)
         self._centred(self.document.subtitle.en, 10.5)
         if self.document.marked is not None:
             mark = self.opened.add_paragraph()
-            mark.alignment = 1
+            mark.alignment = _centre()
             mark.paragraph_format.space_before = Pt(18)
-            _font(mark.add_run(f"{self.document.marked.zh}\n{self.document.marked.en}"), size=11, color="B22222", bold=True)
+            _font(
+                mark.add_run(f"{self.document.marked.zh}\n{self.document.marked.en}"),
+                size=11,
+                color="B22222",
+                bold=True,
+            )
         for _ in range(5):
             self.opened.add_paragraph()
         table = self.opened.add_table(rows=0, cols=2)
-        table.alignment = 1
+        table.alignment = WD_TABLE_ALIGNMENT.CENTER
         for label, value in self.document.cover:
             cells = table.add_row().cells
             _write(cells[0], label, size=9.5)
@@ -157,7 +168,7 @@ class _Writer:
 
     def _centred(self, text: str, size: float) -> None:
         paragraph = self.opened.add_paragraph()
-        paragraph.alignment = 1
+        paragraph.alignment = _centre()
         _font(paragraph.add_run(text), size=size, color=_GREY)
 
     def _contents(self) -> None:
@@ -208,7 +219,7 @@ class _Writer:
 
     def _caption(self, kind_zh: str, kind_en: str, count: int, caption: Text, *, next_too: bool) -> None:
         paragraph = self.opened.add_paragraph(style="Caption")
-        paragraph.alignment = 1
+        paragraph.alignment = _centre()
         paragraph.paragraph_format.keep_with_next = next_too
         paragraph.add_run(f"{kind_zh} ")
         _field(paragraph, f"SEQ {kind_zh} \\* ARABIC", str(count), size=9, color="222222")
@@ -218,7 +229,7 @@ class _Writer:
     def _figure(self, block: Figure) -> None:
         self.figures += 1
         paragraph = self.opened.add_paragraph()
-        paragraph.alignment = 1
+        paragraph.alignment = _centre()
         paragraph.paragraph_format.keep_with_next = True
         shape = paragraph.add_run().add_picture(io.BytesIO(block.png), width=_mm(block.width_mm))
         described = shape._inline.docPr
@@ -247,6 +258,12 @@ class _Writer:
 
 
 # -- what python-docx has no call for --------------------------------------------------------------------------------------
+
+
+def _centre() -> Any:
+    from docx.enum.text import WD_ALIGN_PARAGRAPH
+
+    return WD_ALIGN_PARAGRAPH.CENTER
 
 
 def _mm(value: float) -> Any:
@@ -343,9 +360,7 @@ def _table_xml(block: Table) -> str:
     )
 
 
-def _cell_xml(
-    value: Cell, width: int, size: float, align: str, *, head: bool = False, inline: bool = False
-) -> str:
+def _cell_xml(value: Cell, width: int, size: float, align: str, *, head: bool = False, inline: bool = False) -> str:
     runs = []
     if isinstance(value, Mark):
         runs.append(_run_xml("■ ", size, color=value.color.lstrip("#").upper()))

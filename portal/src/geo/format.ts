@@ -1,6 +1,14 @@
 /** Numbers and coordinates as people read them. */
 import { toGaussKruger, zoneOf, type Zone } from "./crs";
 
+const UNITS: Record<string, string> = { degree: "°", "m3/km2": "m³/km²", celsius: "°C", degC: "°C" };
+
+/** A unit as a reader expects it; «grade 1-5» and «level 1-5» say nothing beside the number. */
+export function unitText(unit: string | null): string {
+  if (!unit || /^(grade|level)\b/.test(unit)) return "";
+  return UNITS[unit] ?? unit;
+}
+
 /** 114.305500°E, 30.592800°N; six decimals are about 0.1 m. */
 export const lonLatText = (lon: number, lat: number, digits = 6): string =>
   `${Math.abs(lon).toFixed(digits)}°${lon < 0 ? "W" : "E"}  ${Math.abs(lat).toFixed(digits)}°${lat < 0 ? "S" : "N"}`;

@@ -2,7 +2,7 @@
 import { explain } from "../api/client";
 import type { Explained, ExplainedChain, ExplainStep, IdentifiedLayer } from "../api/types";
 import type { App } from "../app";
-import { valueText } from "../geo/format";
+import { unitText, valueText } from "../geo/format";
 import { lang, pick, t } from "../i18n";
 import { fill, h } from "./dom";
 import { errorBox, loadingBox } from "./notice";
@@ -71,20 +71,19 @@ export function chainTable(chain: ExplainedChain): HTMLElement {
     "div",
     { class: "stack", "data-chain": chain.chain },
     chain.changed ? h("p", { class: "tag scenario" }, t("whyScenario")) : null,
+    h(
+      "p",
+      { class: "verdict" },
+      gradeChip(chain.grade),
+      h("strong", {}, chain.class_title ? pick(chain.class_title) : chain.class ? String(chain.class) : t("notAssessedHere")),
+      chain.class ? h("span", { class: "hint" }, `${t("whyReason")}: ${chain.reason ? pick(chain.reason_title) : t("noLimit")}`) : null,
+    ),
     chain.missing ? h("p", { class: "box warning small" }, pick(chain.missing.text)) : null,
     h(
       "table",
       { class: "grid chain" },
       h("thead", {}, h("tr", {}, [t("whyStation"), t("whyValue"), t("whyInterval"), t("whyGrade")].map((x) => h("th", { scope: "col" }, x)))),
       h("tbody", {}, chain.steps.map((step) => stepRows(step, step.station === chain.reason))),
-      h(
-        "tfoot",
-        {},
-        h("tr", {}, h("th", { scope: "row" }, t("whyClass")), h("td", { colSpan: 2 }, chain.class_title ? pick(chain.class_title) : (chain.class ?? "—")), h("td", {}, gradeChip(chain.grade))),
-        chain.class
-          ? h("tr", {}, h("th", { scope: "row" }, t("whyReason")), h("td", { colSpan: 3 }, chain.reason ? pick(chain.reason_title) : t("noLimit")))
-          : null,
-      ),
     ),
     chain.from_run.length ? h("p", { class: "hint" }, t("whyPatch", { names: names(chain.from_run) })) : null,
     left ? h("p", { class: "hint" }, t("whatIfLeftOut", { names: names(chain.left_out), reason: pick(left.reason) })) : null,
@@ -92,7 +91,7 @@ export function chainTable(chain: ExplainedChain): HTMLElement {
 }
 
 function stepRows(step: ExplainStep, limits: boolean): HTMLElement[] {
-  const value = step.value === null ? t("noDataHere") : `${valueText(step.value, lang())}${step.unit ? ` ${step.unit}` : ""}`;
+  const value = step.value === null ? t("noDataHere") : `${valueText(step.value, lang())} ${unitText(step.unit)}`.trim();
   const notes = [
     step.cell ? t("whyCell", { row: step.cell[0], column: step.cell[1] }) : "",
     step.weight ? t("weightIs", { w: step.weight }) : "",
@@ -109,6 +108,6 @@ function stepRows(step: ExplainStep, limits: boolean): HTMLElement[] {
       h("td", {}, step.interval ?? "—"),
       h("td", {}, gradeChip(grade)),
     ),
-    h("tr", { class: limits ? "why-source limits" : "why-source" }, h("td", { colSpan: 4 }, notes.join(" · "))),
+    h("tr", { class: limits ? "why-source limits" : "why-source" }, h("td", { colSpan: 4 }, h("div", { class: "clamp", title: notes.join(" · ") }, notes.join(" · ")))),
   ];
 }

@@ -2,6 +2,7 @@
 import { getWhatIf } from "../api/client";
 import type { LayerInfo, Shown, Station, WhatIf } from "../api/types";
 import type { App } from "../app";
+import { unitText } from "../geo/format";
 import { lang, pick, t, type Key } from "../i18n";
 import { scenarioTemplate } from "../map/layers";
 import { fill, h, icon, type Child } from "./dom";
@@ -212,7 +213,7 @@ export class WhatIfPanel {
     return h(
       "fieldset",
       { class: off ? "station off" : "station", "data-station": station.id, title: `${station.source} [${station.tag}]` },
-      h("legend", {}, h("label", {}, toggle, name, station.unit ? ` (${station.unit})` : "")),
+      h("legend", {}, h("label", {}, toggle, name, unitText(station.unit) ? ` (${unitText(station.unit)})` : "")),
       station.change.edges && !off ? this.edges(station, name) : null,
       station.change.matrix && station.matrix && !off ? this.matrix(station, station.matrix) : null,
     );
