@@ -18,7 +18,7 @@ _TRUSTED = frozenset({"sklearn.ensemble._hist_gradient_boosting.predictor.TreePr
 
 def save_classifier(classifier: Classifier, path: Path) -> None:
     """Write a classifier; aside first, then in one step."""
-    from skops.io import dump  # type: ignore[import-untyped]
+    from skops.io import dump
 
     document = {
         "format": _FORMAT,
