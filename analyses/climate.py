@@ -16,7 +16,7 @@ import numpy as np
 from analyses.grading import GradeTable, LevelTable, quantise
 from spatial.catalog import Text
 from spatial.compiled import compiled
-from spatial.errors import GridMismatch, QualityViolation
+from spatial.errors import GridMismatch, InvalidParameter, QualityViolation
 from spatial.jobs.contract import Axis
 
 if TYPE_CHECKING:
@@ -234,50 +234,137 @@ def accumulated_temperature(
     """
     z = np.asarray(elevation)
     out = np.empty(z.shape, dtype=np.float32)
-    t, ref = _rows(monthly, at), _rows(reference, at)
+    near, left, share = _near(at.col, monthly.shape[-1])
     compiled(_accumulate)(
-        t, ref, _float(z), *_cell_share(at.col), np.array(DAYS), float(lapse_c_per_100m) / 100.0, float(base_c),
+        (_rows(monthly[..., near], at.row), left, share),
+        _rows(reference[..., near], at.row),
+        _float(z),
+        _stretches((left, share)),
+        (np.array(DAYS), float(lapse_c_per_100m) / 100.0, float(base_c)),
         out,
-    )  # fmt: skip
+    )
     return out
 
 
-def _rows(field: NDArray[np.float64], at: Positions) -> NDArray[np.float64]:
+def _near(position: NDArray[np.float64], count: int) -> tuple[slice, NDArray[np.int64], NDArray[np.float64]]:
+    """Coarse columns that a block needs, and the column (within them) and share of each of its cells."""
+    left, share = _cell_share(position)
+    known = left[share == share]
+    first, last = (int(known.min()), int(known.max())) if known.size else (0, 0)
+    return slice(first, min(last + 2, count)), left.clip(first, last) - first, share
+
+
+def _rows(field: NDArray[np.float64], position: NDArray[np.float64]) -> NDArray[np.float64]:
     """Coarse fields at the rows of a block, still coarse along the columns, the last column doubled: (h, …, c + 1)."""
-    top, down = _cell_share(at.row)
-    below = np.minimum(top + 1, field.shape[-2] - 1)
-    rows = _mix(field[..., top, :], field[..., below, :], down[:, np.newaxis])
-    rows = np.concatenate([rows, rows[..., -1:]], axis=-1)
-    return np.ascontiguousarray(np.moveaxis(rows, -2, 0))
+    top, down = _cell_share(position)
+    flat = np.ascontiguousarray(field).reshape(-1, *field.shape[-2:])
+    rows = np.empty((top.size, flat.shape[0], field.shape[-1] + 1))
+    compiled(_lay)(flat, top, down, rows)
+    return rows.reshape(top.size, *field.shape[:-2], field.shape[-1] + 1)
+
+
+def _lay(field: Any, top: Any, down: Any, out: Any) -> None:
+    """Compiled by numba without fastmath; field (n, r, c), out (h, n, c + 1)."""
+    last = field.shape[2]
+    for r in range(top.size):
+        share = down[r]
+        for n in range(field.shape[0]):
+            above = field[n, top[r]]
+            # A neighbour of weight 0 takes no part: its nodata must not spread onto a cell centre.
+            below = field[n, min(top[r] + 1, field.shape[1] - 1)] if share != 0.0 else above
+            row = out[r, n]
+            for c in range(last):
+                row[c] = above[c] + (below[c] - above[c]) * share
+            row[last] = row[last - 1]
 
 
 def _float(values: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(values if values.dtype in (np.float32, np.float64) else values.astype(np.float32))
 
 
-def _accumulate(
-    t: Any, ref: Any, elevation: Any, left: Any, share: Any, days: Any, lapse: Any, base: Any, out: Any
-) -> None:
-    """Compiled by numba without fastmath; t (h, 12, c + 1), ref (h, c + 1)."""
-    rows, cols = elevation.shape
-    for r in range(rows):
-        for c in range(cols):
-            j = left[c]
-            s = share[c]
-            h = ref[r, j] if s == 0.0 else ref[r, j] + (ref[r, j + 1] - ref[r, j]) * s
-            drop = lapse * (np.float64(elevation[r, c]) - h)
-            if drop != drop or s != s:
-                out[r, c] = np.nan
-                continue
-            total = 0.0
+_STRETCH = 128
+"""Most columns of a stretch: the scratch of a kernel stays in the first cache."""
+
+
+def _stretches(*axes: tuple[NDArray[np.int64], NDArray[np.float64]]) -> tuple[Any, Any, Any]:
+    """Stretches of columns, so that a loop along one is the same arithmetic in each cell. They change no value.
+
+    Parameters
+    ----------
+    axes : (column, share)
+        Of the cells on each coarse grid.
+
+    Returns
+    -------
+    edges : int64 (n + 1)
+        First column of each stretch, then the width.
+    even : bool (n)
+        Whether the stretch lies between the same two columns of every coarse grid.
+    span : float64 (n, grids, 2)
+        Least and largest share of the stretch; NaN outside the coarse grid.
+    """
+    width = axes[0][0].size
+    turns = np.flatnonzero(np.logical_or.reduce([np.diff(left) != 0 for left, _ in axes])) + 1
+    edges: list[int] = []
+    even: list[bool] = []
+    for first in range(0, width, _STRETCH):
+        inside = turns[(turns > first) & (turns < first + _STRETCH)].tolist()
+        found = [first, *inside] if len(inside) <= _STRETCH // 16 else [first]
+        edges += found
+        even += [len(found) > len(inside)] * len(found)
+    span = [
+        np.stack([ends.reduceat(share, edges) for ends in (np.fmin, np.fmax)], axis=-1) if edges else np.empty((0, 2))
+        for _, share in axes
+    ]
+    return np.array([*edges, width]), np.array(even, dtype=np.bool_), np.stack(span, axis=1)
+
+
+def _accumulate(monthly: Any, ref: Any, elevation: Any, stretches: Any, rule: Any, out: Any) -> None:
+    """Compiled by numba without fastmath; monthly: (h, 12, c + 1), columns, shares; ref (h, c + 1)."""
+    t, left, share = monthly
+    edges, even, _ = stretches
+    days, lapse, base = rule
+    drop = np.empty(_STRETCH, np.float64)
+    total = np.empty(_STRETCH, np.float64)
+    for r in range(elevation.shape[0]):
+        for q in range(even.size):
+            first = edges[q]
+            n = edges[q + 1] - first
+            j = left[first]
+            s = share[first : first + n]
+            z = elevation[r, first : first + n]
+            answer = out[r, first : first + n]
+            # Between the same finite values a share of 0 needs no case of its own: a + (b − a)·0 is a.
+            same = even[q] and np.isfinite(ref[r, j] + ref[r, j + 1])
             for m in range(12):
-                a = t[r, m, j]
-                v = (a if s == 0.0 else a + (t[r, m, j + 1] - a) * s) - drop
-                if v >= base:
-                    total += days[m] * v
-                elif v != v:
-                    total = np.nan
-            out[r, c] = np.float32(np.rint(total))
+                same = same and np.isfinite(t[r, m, j] + t[r, m, j + 1])
+            if same:
+                a = ref[r, j]
+                b = ref[r, j + 1] - a
+                for x in range(n):
+                    drop[x] = lapse * (np.float64(z[x]) - (a + b * s[x]))
+                    total[x] = 0.0
+                for m in range(12):
+                    a = t[r, m, j]
+                    b = t[r, m, j + 1] - a
+                    day = days[m]
+                    for x in range(n):
+                        v = (a + b * s[x]) - drop[x]
+                        total[x] += 0.0 if v < base else day * v
+            else:
+                for x in range(n):
+                    i = left[first + x]
+                    i2 = (
+                        i if s[x] == 0.0 else i + 1
+                    )  # a neighbour of weight 0 takes no part: its nodata must not spread
+                    fall = lapse * (np.float64(z[x]) - (ref[r, i] + (ref[r, i2] - ref[r, i]) * s[x]))
+                    heat = 0.0
+                    for m in range(12):
+                        v = (t[r, m, i] + (t[r, m, i2] - t[r, m, i]) * s[x]) - fall
+                        heat += 0.0 if v < base else days[m] * v
+                    total[x] = heat
+            for x in range(n):
+                answer[x] = np.float32(np.rint(total[x]))
 
 
 # -- water -------------------------------------------------------------------------------------------------------------
@@ -441,6 +528,13 @@ def comfort(
     -------
     float32 (rows, cols), level 1–7; NaN without elevation or climate.
 
+    Raises
+    ------
+    GridMismatch
+        If humidity lies on another grid and its positions are not given.
+    InvalidParameter
+        If the table has a level above 15.
+
     Source: 双评价技术指南 (2019-07), 城镇建设气候评价 (温湿指数).
     """
     if at_humidity is None and humidity.shape != monthly.shape:
@@ -452,87 +546,149 @@ def comfort(
     z = np.asarray(elevation)
     out = np.empty(z.shape, dtype=np.float32)
     starts, levels = table.lookup
+    if levels.max() > _MOST_LEVEL:
+        raise InvalidParameter(
+            f"舒适度等级最多 {_MOST_LEVEL} 级，判别表中有第 {levels.max()} 级；请减少等级",
+            f"comfort knows levels 1–{_MOST_LEVEL}, the table has level {levels.max()}; use fewer levels",
+            parameter="thi",
+        )
+    near, left, share = _near(at.col, monthly.shape[-1])
+    near_moist, left_moist, share_moist = _near(moist.col, humidity.shape[-1])
     # THI = T_F − k·(T_F − 58) with k = 0.55(1 − f): both stay coarse, the product is taken in the cell.
-    warm, dry = (
-        np.ascontiguousarray(np.moveaxis(rows, 1, 2))
-        for rows in (_rows(monthly * 1.8 + 32.0, at), _rows(0.55 * (1.0 - humidity), moist))
-    )
-    lapse = float(lapse_c_per_100m) * 1.8 / 100.0
     compiled(_comfort)(
-        (warm, *_cell_share(at.col)),
-        (dry, *_cell_share(moist.col)),
-        _rows(reference, at),
+        (_rows(monthly[..., near] * 1.8 + 32.0, at.row), left, share),
+        (_rows(0.55 * (1.0 - humidity[..., near_moist]), moist.row), left_moist, share_moist),
+        _rows(reference[..., near], at.row),
         _float(z),
-        lapse,
-        (np.append(starts, np.inf), levels.astype(np.int64)),
-        _buckets(starts),
+        float(lapse_c_per_100m) * 1.8 / 100.0,
+        (starts, levels.astype(np.int64)),
+        _stretches((left, share), (left_moist, share_moist)),
         out,
     )
     return out
 
 
-def _buckets(starts: NDArray[np.float64]) -> tuple[float, NDArray[np.int64], bool]:
-    """First bucket, interval that each bucket of a quarter °F begins in, whether no edge lies inside a bucket."""
-    low = float(np.floor(starts[0])) - 0.25
-    edges = low + 0.25 * np.arange(int(np.ceil((starts[-1] - low) * 4)) + 1)
-    first = np.searchsorted(starts, edges, side="right").astype(np.int64)
-    # v − low is exact for v > low > 0 (low is a multiple of 1/4), so the bucket decides as the edges do.
-    return low, first, bool(low > 0 and np.isin(starts, edges).all())
+_MOST_LEVEL = 15
+"""Twelve months of a level take four bits of a 64-bit counter; its lowest four stay free."""
 
 
-def _comfort(warm: Any, dry: Any, ref: Any, elevation: Any, lapse: Any, table: Any, buckets: Any, out: Any) -> None:
-    """Compiled by numba without fastmath; warm and dry: (h, c + 1, 12), columns, shares; ref (h, c + 1)."""
+def _comfort(warm: Any, dry: Any, ref: Any, elevation: Any, lapse: Any, table: Any, stretches: Any, out: Any) -> None:
+    """Compiled by numba without fastmath; warm and dry: (h, 12, c + 1), columns, shares; ref (h, c + 1).
+
+    For each stretch and month the least and largest THI that its cells can have are found first, wider than any
+    rounding. Most often both lie in one interval of the table: then all its cells have that level, and no cell is
+    computed. Otherwise each cell is, and compared with the edges between the two.
+    """
     t_rows, t_left, t_share = warm
     k_rows, k_left, k_share = dry
     starts, levels = table
-    low, first, aligned = buckets
-    rows, cols = elevation.shape
-    last = first.size - 1
-    top = levels.max()
-    index = np.empty(12, np.float64)
-    one = np.empty(levels.size, np.uint64)
+    edges, even, span = stretches
+    drop = np.empty(_STRETCH, np.float64)
+    low = np.empty(_STRETCH, np.float64)
+    high = np.empty(_STRETCH, np.float64)
+    index = np.empty(_STRETCH, np.float64)
+    counts = np.empty(_STRETCH, np.int64)  # months of each level, four bits a level
+    best = np.empty(_STRETCH, np.int64)
+    one = np.empty(levels.size, np.int64)
     for n in range(levels.size):
-        one[n] = np.uint64(1) << np.uint64(4 * levels[n])
-    for r in range(rows):
-        for c in range(cols):
-            j = t_left[c]
-            s = t_share[c]
-            i = k_left[c]
-            w = k_share[c]
-            h = ref[r, j] if s == 0.0 else ref[r, j] + (ref[r, j + 1] - ref[r, j]) * s
-            drop = lapse * (np.float64(elevation[r, c]) - h)
-            if drop != drop or s != s or w != w:
-                out[r, c] = np.nan
+        one[n] = np.int64(1) << (4 * levels[n])
+    for r in range(elevation.shape[0]):
+        for q in range(even.size):
+            first = edges[q]
+            n = edges[q + 1] - first
+            j = t_left[first]
+            i = k_left[first]
+            s = t_share[first : first + n]
+            w = k_share[first : first + n]
+            z = elevation[r, first : first + n]
+            answer = out[r, first : first + n]
+            if even[q] and np.isfinite(ref[r, j] + ref[r, j + 1]):
+                a = ref[r, j]
+                b = ref[r, j + 1] - a
+                for x in range(n):
+                    fall = lapse * (np.float64(z[x]) - (a + b * s[x]))
+                    drop[x] = fall if w[x] == w[x] else np.nan
+            else:
+                for x in range(n):
+                    c = t_left[first + x]
+                    c2 = c if s[x] == 0.0 else c + 1
+                    fall = lapse * (np.float64(z[x]) - (ref[r, c] + (ref[r, c2] - ref[r, c]) * s[x]))
+                    drop[x] = fall if w[x] == w[x] else np.nan
+            for x in range(n):
+                low[x] = drop[x] if drop[x] == drop[x] else np.inf
+                high[x] = drop[x] if drop[x] == drop[x] else -np.inf
+            left = n
+            while left > 1:  # halving: a running minimum would be one long chain
+                half = left >> 1
+                left -= half
+                for x in range(half):
+                    low[x] = low[x] if low[x] < low[left + x] else low[left + x]
+                    high[x] = high[x] if high[x] > high[left + x] else high[left + x]
+            if low[0] > high[0]:
+                answer[:] = np.nan
                 continue
-            # A neighbour of weight 0 takes no part: its nodata must not spread.
-            j2 = j if s == 0.0 else j + 1
-            i2 = i if w == 0.0 else i + 1
+            for x in range(n):
+                counts[x] = 0
+            shared = np.int64(0)
+            seen = np.int64(0)
             for m in range(12):
-                t = t_rows[r, j, m] + (t_rows[r, j2, m] - t_rows[r, j, m]) * s - drop
-                k = k_rows[r, i, m] + (k_rows[r, i2, m] - k_rows[r, i, m]) * w
-                index[m] = t - k * (t - 58.0)
-            counts = np.uint64(0)  # four bits a level
-            whole = True
-            for m in range(12):
-                v = index[m]
-                whole = whole and v == v
-                x = (v - low) * 4.0
-                n = first[int(x)] if 0.0 <= x < last else (levels.size - 1 if x >= last else 0)
-                if not aligned:
-                    while v >= starts[n]:
-                        n += 1
-                counts += one[n]
-            if not whole:
-                out[r, c] = np.nan
-                continue
-            best = 0
-            most = np.uint64(0)
-            for level in range(1, top + 1):
-                months = (counts >> np.uint64(4 * level)) & np.uint64(15)
-                if months > most:
-                    most = months
-                    best = level
-            out[r, c] = np.float32(best)
+                a = t_rows[r, m, j]
+                b = t_rows[r, m, j + 1] - a
+                k = k_rows[r, m, i]
+                g = k_rows[r, m, i + 1] - k
+                scale = (abs(a) + abs(b) + abs(low[0]) + abs(high[0]) + 58.0) * (1.0 + abs(k) + abs(g))
+                bottom = 0
+                top = starts.size
+                if even[q] and np.isfinite(scale):
+                    t0 = a + b * span[q, 0, 0] - 58.0
+                    t1 = a + b * span[q, 0, 1] - 58.0
+                    k0 = 1.0 - (k + g * span[q, 1, 0])
+                    k1 = 1.0 - (k + g * span[q, 1, 1])
+                    t0, t1 = min(t0, t1) - high[0], max(t0, t1) - low[0]
+                    slack = 1e-12 * scale  # far more than a cell's rounding
+                    least = min(min(t0 * k0, t0 * k1), min(t1 * k0, t1 * k1)) + 58.0 - slack
+                    most = max(max(t0 * k0, t0 * k1), max(t1 * k0, t1 * k1)) + 58.0 + slack
+                    top = 0
+                    for e in range(starts.size):
+                        bottom += starts[e] <= least
+                        top += starts[e] <= most
+                    if bottom < top:
+                        for x in range(n):
+                            t = a + b * s[x] - drop[x]
+                            index[x] = t - (k + g * w[x]) * (t - 58.0)
+                else:
+                    for x in range(n):
+                        # A neighbour of weight 0 takes no part: its nodata must not spread.
+                        c = t_left[first + x]
+                        c2 = c if s[x] == 0.0 else c + 1
+                        i1 = k_left[first + x]
+                        i2 = i1 if w[x] == 0.0 else i1 + 1
+                        t = t_rows[r, m, c] + (t_rows[r, m, c2] - t_rows[r, m, c]) * s[x] - drop[x]
+                        f = k_rows[r, m, i1] + (k_rows[r, m, i2] - k_rows[r, m, i1]) * w[x]
+                        index[x] = t - f * (t - 58.0)
+                        drop[x] = drop[x] if index[x] == index[x] else np.nan
+                shared += one[bottom]
+                seen |= one[bottom]
+                for e in range(bottom, top):
+                    edge = starts[e]
+                    change = one[e + 1] - one[e]
+                    seen |= one[e + 1]
+                    for x in range(n):
+                        counts[x] += change if index[x] >= edge else 0
+            for x in range(n):
+                counts[x] += shared
+                best[x] = 0
+            level = 0
+            while seen:
+                if seen & 15:
+                    for x in range(n):
+                        # Months first, then the lower level: the largest is the mode.
+                        key = (((counts[x] >> (4 * level)) & 15) << 4) | (15 - level)
+                        best[x] = key if key > best[x] else best[x]
+                seen >>= 4
+                level += 1
+            for x in range(n):
+                answer[x] = np.float32(15 - (best[x] & 15)) if drop[x] == drop[x] else np.nan
 
 
 # -- air ---------------------------------------------------------------------------------------------------------------

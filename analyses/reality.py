@@ -20,7 +20,16 @@ from spatial.errors import LayerDefinitionInvalid
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["RULE_FILE", "Check", "Figures", "RealityRules", "area_by_slope", "judge", "reality_rules", "unsuitable_percent"]
+__all__ = [
+    "RULE_FILE",
+    "Check",
+    "Figures",
+    "RealityRules",
+    "area_by_slope",
+    "judge",
+    "reality_rules",
+    "unsuitable_percent",
+]
 
 RULE_FILE = "reality_checks"
 Verdict = Literal["ok", "failed", "not judged"]
@@ -120,6 +129,8 @@ class Figures:
         % of settlement points in suitable or moderately suitable land.
     province_fit : float or None
         % of the province there.
+    names : mapping
+        Code → name of a unit.
     """
 
     cell_m: float
@@ -131,6 +142,7 @@ class Figures:
     by_slope: tuple[float, ...] | None = None
     settlements_fit: float | None = None
     province_fit: float | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +162,11 @@ class Check:
 
 
 def area_by_slope(
-    slope: NDArray[np.float32], use: NDArray[Any], areas: NDArray[np.float64], codes: Sequence[int], edges: Sequence[float]
+    slope: NDArray[np.float32],
+    use: NDArray[Any],
+    areas: NDArray[np.float64],
+    codes: Sequence[int],
+    edges: Sequence[float],
 ) -> NDArray[np.float64]:
     """m² of the land-use codes by slope class; a slope on an edge belongs to the class below.
 
@@ -213,7 +229,15 @@ _JUDGED = Text(zh="已判定", en="judged")
 
 
 def _check(
-    id: str, title: Text, value: float | None, bound: float, sign: int, unit: str, judged: bool, why: Text, rule: Sourced
+    id: str,
+    title: Text,
+    value: float | None,
+    bound: float,
+    sign: int,
+    unit: str,
+    judged: bool,
+    why: Text,
+    rule: Sourced,
 ) -> Check:
     expected = f"{'≥' if sign > 0 else '≤'} {bound:g} {unit}"
     if value is None:
@@ -251,14 +275,13 @@ def _open_data(figures: Figures, rule: _OpenData, fine: bool) -> list[Check]:
     found = []
     for sign, bounds in ((1, rule.unsuitable_percent_min), (-1, rule.unsuitable_percent_max)):
         for code, bound in bounds.items():
-            title = Text(zh=f"{code} 不适宜城镇建设的比例", en=f"{code}: share unsuitable for towns")
+            name = figures.names.get(code, code)
+            title = Text(zh=f"{name}不适宜城镇建设的比例", en=f"{name} ({code}): share unsuitable for towns")
             value = figures.unsuitable.get(code)
             found.append(_check(f"unsuitable-{code}", title, value, bound, sign, "%", not fine, why, rule))
     both = figures.settlements_fit is not None and figures.province_fit is not None
     above = (figures.settlements_fit or 0) - (figures.province_fit or 0) if both else None
-    title = Text(
-        zh="居民点在适宜和一般适宜区的比例高出全省", en="Settlements in suitable land, above the province, by"
-    )
+    title = Text(zh="居民点在适宜和一般适宜区的比例高出全省", en="Settlements in suitable land, above the province, by")
     bound = rule.towns_above_province_points
     found.append(_check("towns-above-province", title, above, bound, 1, "点 points", not fine, why, rule))
     return found

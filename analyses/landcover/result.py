@@ -317,7 +317,8 @@ def accuracy(
         found = area_adjusted(matrix, dm2[present] / DM2)
     except QualityViolation as error:
         return [], [], Factor("accuracy", title, False, Text(zh=error.zh, en=error.en), source)
-    least = int(matrix.sum(axis=1).min())
+    # A class that only the reference knows (left out of the map) is no stratum.
+    least = int(matrix.sum(axis=1)[dm2[present] > 0].min())
     note = Text(
         zh=f"总体精度 {found.overall:.3f} ± {found.z * found.se_overall:.3f}（95 %），参考样本 {int(matrix.sum())} 个",
         en=f"overall accuracy {found.overall:.3f} ± {found.z * found.se_overall:.3f} (95 %), {int(matrix.sum())} units",

@@ -15,8 +15,9 @@ import numpy as np
 
 from analyses.chain import Chain
 from analyses.whatif import NOT_LOCAL, Recorded, Scenario, factors_of, recorded, result_of, scenario
+from spatial.api.cells import CellReader
 from spatial.errors import InvalidParameter, PayloadTooLarge, SpatialError
-from spatial.store.raster import PublishedRaster, open_raster, sample
+from spatial.store.raster import PublishedRaster, open_raster
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,6 +32,7 @@ MOST_CELLS = 16_000_000
 _STRIP = 512
 _EDGES = 0.005
 _DIGITS = 6
+_cells = CellReader()
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def explain_point(
 
 def _explained(subject: _Subject, plan: Scenario, lon: float, lat: float) -> dict[str, Any]:
     found, factors = subject.found, subject.factors
-    cell = sample(factors, lon, lat)
+    cell = _cells.values(factors, lon, lat)
     values = {name: cell[number - 1] for name, number in found.bands.items()}
     stored = _stored(subject.classes, lon, lat)
     # What is not local was computed by the run and is read from the map of classes.
@@ -154,7 +156,7 @@ def _stored(classes: PublishedRaster | None, lon: float, lat: float) -> dict[str
     if classes is None or not _inside(classes, lon, lat):
         return {}
     bands = [band.name for band in classes.layer.bands]
-    return {n: int(v) if v else None for n, v in zip(bands, sample(classes, lon, lat), strict=True)}
+    return {n: int(v) if v else None for n, v in zip(bands, _cells.values(classes, lon, lat), strict=True)}
 
 
 def _missing(plan: Scenario, values: Mapping[str, float | None], told: Mapping[str, Any]) -> dict[str, Any] | None:

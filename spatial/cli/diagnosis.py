@@ -6,11 +6,12 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from spatial.cli.console import Json, emit, say, table
-from spatial.errors import LayerDefinitionInvalid, ServiceUnavailable, SpatialError
+from spatial.errors import InvalidParameter, LayerDefinitionInvalid, ServiceUnavailable, SpatialError
 
 __all__ = ["checks", "register"]
 
@@ -22,8 +23,29 @@ def register(app: typer.Typer) -> None:
     app.command(help=say("检查运行环境", "Check the environment"))(doctor)
 
 
-def doctor(as_json: Json = False) -> None:
-    """Check the environment; exit code 1 if something necessary is missing."""
+def doctor(
+    subject: Annotated[
+        str | None,
+        typer.Argument(
+            help="不填：运行环境；dual-evaluation：双评价结果与现实对照 / "
+            "nothing: the environment; dual-evaluation: its result against reality"
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check the environment (exit code 1 if something necessary is missing), or a result against reality (3)."""
+    if subject is not None:
+        if subject != "dual-evaluation":
+            raise InvalidParameter(
+                f"doctor 只能检查 dual-evaluation 或（不填）运行环境，收到 {subject!r}",
+                f"doctor checks dual-evaluation or (without a name) the environment, got {subject!r}",
+                parameter="subject",
+                allowed=["dual-evaluation"],
+            )
+        from spatial.cli.reality import check_dual_evaluation
+
+        check_dual_evaluation(as_json)
+        return
     rows = []
     for name, needed, check in checks():
         try:
@@ -52,6 +74,7 @@ def checks() -> list[tuple[str, bool, Callable[[], str]]]:
         ("worker", False, _worker),
         ("portal", False, _portal),
         ("fonts", False, _fonts),
+        ("report", False, _report),
         ("disk", False, _disk),
     ]
 
@@ -153,6 +176,13 @@ def _fonts() -> str:
             "no Chinese font; reports and maps will miss characters: apt install fonts-noto-cjk",
         )
     return names[0]
+
+
+def _report() -> str:
+    from spatial.report.run_report import RunReport
+
+    RunReport().require()
+    return say("Word 与 PDF", "Word and PDF")
 
 
 def _disk() -> str:

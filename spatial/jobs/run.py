@@ -192,11 +192,14 @@ def _scratch(datastore: DataStore, name: str) -> Iterator[Path]:
 
 
 def _to_cog(raster: WrittenRaster, scratch: Path) -> Path:
-    from spatial.store.cog import write_result_cog
+    from spatial.store.cog import assemble, finish_levels
 
     target = scratch / f"{raster.name}.cog.tif"
-    write_result_cog(raster.path, target, classes=any(band.domain for band in raster.bands))
-    raster.path.unlink()
+    half = raster.half if raster.half.exists() else None
+    levels = finish_levels(raster.path, half, classes=raster.classes)
+    assemble(target, raster.path, levels)
+    for path in (raster.path, *levels):
+        path.unlink()
     return target
 
 

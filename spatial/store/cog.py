@@ -1,14 +1,17 @@
-"""Result rasters as COGs (云优化 GeoTIFF), fast: our own overviews, then one encoding by GDAL's COG driver.
+"""Result rasters as COGs (云优化 GeoTIFF): each tile is encoded once, by the run itself, and then only copied.
 
-GDAL's driver makes overviews by reading and averaging the whole raster again, three to five times the cost of encoding
-it. Here each level is halved from the one before by a compiled loop, and the driver takes the levels as they are.
+A run writes its blocks into a compressed tiled GeoTIFF, and at half the size into another one. At the end the further
+overviews are halved from that, and the tiles of all levels are put into one file in the order of a COG, byte by byte.
+GDAL's COG driver would decode and encode everything again, and make its overviews at three times that cost.
 """
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from xml.sax.saxutils import escape
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -17,11 +20,28 @@ from spatial.compiled import compiled
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["write_result_cog"]
+__all__ = ["TILE", "assemble", "creation_options", "finish_levels", "halve"]
 
-_TILE = 512
+TILE = 512
 _STRIP = 1024
 """Rows halved at once; even, so that no cell depends on it."""
+
+
+def creation_options() -> dict[str, Any]:
+    """How the levels of a result raster are created: one file a level, tiles as they will stand in the COG."""
+    return {
+        "driver": "GTiff",
+        "tiled": True,
+        "blockxsize": TILE,
+        "blockysize": TILE,
+        "interleave": "band",
+        "sparse_ok": True,  # a cell that nobody writes reads as nodata
+        "bigtiff": "YES",
+        "compress": "ZSTD",
+        "zstd_level": 1,
+        "predictor": 2,
+        "num_threads": 2,
+    }
 
 
 def _first(values: Any, out: Any) -> None:
@@ -53,14 +73,14 @@ def _most_frequent(values: Any, nodata: Any, out: Any) -> None:
             out[r, c] = best
 
 
-def _halve(values: NDArray[Any], nodata: float, *, classes: bool) -> NDArray[Any]:
+def halve(values: NDArray[Any], nodata: float, *, classes: bool) -> NDArray[Any]:
     """A strip at half the size.
 
     Examples
     --------
-    >>> _halve(np.array([[1, 2, 3], [2, 0, 3]], np.uint8), 0, classes=True).tolist()
+    >>> halve(np.array([[1, 2, 3], [2, 0, 3]], np.uint8), 0, classes=True).tolist()
     [[2, 3]]
-    >>> _halve(np.array([[1.0, 2.0, 3.0]], np.float32), np.nan, classes=False).tolist()
+    >>> halve(np.array([[1.0, 2.0, 3.0]], np.float32), np.nan, classes=False).tolist()
     [[1.0, 3.0]]
     """
     out = np.empty((-(-values.shape[0] // 2), -(-values.shape[1] // 2)), dtype=values.dtype)
@@ -71,117 +91,168 @@ def _halve(values: NDArray[Any], nodata: float, *, classes: bool) -> NDArray[Any
     return out
 
 
-def _level(source: Any, target: Path, *, classes: bool) -> None:
-    """Write the raster `source` (open) at half the size, uncompressed."""
+def _level(source: Path, target: Path, *, classes: bool) -> None:
+    """Write a raster at half the size."""
     import rasterio
     from rasterio.windows import Window
 
-    rows, cols = -(-source.height // 2), -(-source.width // 2)
-    with rasterio.open(
-        target,
-        "w",
-        driver="GTiff",
-        height=rows,
-        width=cols,
-        count=source.count,
-        dtype=source.dtypes[0],
-        nodata=source.nodata,
-        crs=source.crs,
-        transform=source.transform @ source.transform.scale(2),
-        tiled=True,
-        blockxsize=_TILE,
-        blockysize=_TILE,
-        interleave="band",
-        bigtiff="IF_SAFER",
-    ) as out:
-        for band in range(1, source.count + 1):
-            for row in range(0, source.height, _STRIP):
-                height = min(_STRIP, source.height - row)
-                values = source.read(band, window=Window(0, row, source.width, height))
-                half = _halve(values, source.nodata, classes=classes)
-                out.write(half, band, window=Window(0, row // 2, cols, half.shape[0]))
+    with rasterio.open(source) as below:
+        rows, cols = -(-below.height // 2), -(-below.width // 2)
+        profile = {"count": below.count, "dtype": below.dtypes[0], "nodata": below.nodata, "crs": below.crs}
+        transform = below.transform @ below.transform.scale(2)
+        with rasterio.open(
+            target, "w", height=rows, width=cols, transform=transform, **profile, **creation_options()
+        ) as out:
+            for band in range(1, below.count + 1):
+                for row in range(0, below.height, _STRIP):
+                    height = min(_STRIP, below.height - row)
+                    values = below.read(band, window=Window(0, row, below.width, height))
+                    half = halve(values, below.nodata, classes=classes)
+                    out.write(half, band, window=Window(0, row // 2, cols, half.shape[0]))
 
 
-_TYPES = {
-    "uint8": "Byte",
-    "uint16": "UInt16",
-    "int16": "Int16",
-    "int32": "Int32",
-    "float32": "Float32",
-    "float64": "Float64",
-}
-
-
-def _virtual(source: Any, path: Path, levels: list[Path]) -> str:
-    """The raster with its overviews as one virtual dataset (VRT)."""
-    a = source.transform
-    bands = []
-    for band in range(1, source.count + 1):
-        above = "".join(
-            f'<Overview><SourceFilename relativeToVRT="0">{escape(str(level))}</SourceFilename>'
-            f"<SourceBand>{band}</SourceBand></Overview>"
-            for level in levels
-        )
-        bands.append(
-            f'<VRTRasterBand dataType="{_TYPES[source.dtypes[band - 1]]}" band="{band}" '
-            f'blockXSize="{_TILE}" blockYSize="{_TILE}">'
-            f"<Description>{escape(source.descriptions[band - 1] or '')}</Description>"
-            f"<UnitType>{escape(source.units[band - 1] or '')}</UnitType>"
-            f"<NoDataValue>{source.nodata}</NoDataValue>"
-            f'<SimpleSource><SourceFilename relativeToVRT="0">{escape(str(path))}</SourceFilename>'
-            f"<SourceBand>{band}</SourceBand></SimpleSource>{above}</VRTRasterBand>"
-        )
-    return (
-        f'<VRTDataset rasterXSize="{source.width}" rasterYSize="{source.height}"><SRS>EPSG:4490</SRS>'
-        f"<GeoTransform>{a.c!r}, {a.a!r}, {a.b!r}, {a.f!r}, {a.d!r}, {a.e!r}</GeoTransform>{''.join(bands)}</VRTDataset>"
-    )
-
-
-def write_result_cog(source: Path, target: Path, *, classes: bool, threads: int = 2) -> None:
-    """Write a raster of a run as a COG; pixels stay as they are.
-
-    Overviews halve until a tile holds the raster: the most frequent class, or for values one of the four cells, so that a
-    live tile at any level grades values that belong together.
+def finish_levels(base: Path, half: Path | None, *, classes: bool) -> list[Path]:
+    """The overviews of a raster, halved until a tile holds it; the caller removes the files.
 
     Parameters
     ----------
-    source : Path
-        Uncompressed tiled GeoTIFF in EPSG:4490 with nodata, as `spatial.jobs.outputs` writes it. Its folder takes the levels
-        while this works.
+    half : Path, optional
+        The first overview, if it was written with the blocks.
     """
     import rasterio
-    from rasterio.shutil import copy
 
     levels: list[Path] = []
-    try:
-        with rasterio.open(source) as dataset:
-            below: Any = dataset
-            while max(below.height, below.width) > _TILE:
-                path = source.with_name(f".{source.stem}.{len(levels) + 1}.tif")
-                levels.append(path)
-                _level(below, path, classes=classes)
-                if below is not dataset:
-                    below.close()
-                below = rasterio.open(path)
-            if below is not dataset:
-                below.close()
-            document = _virtual(dataset, source.absolute(), [level.absolute() for level in levels])
-        virtual = source.with_name(f".{source.stem}.vrt")
-        virtual.write_text(document, "utf-8")
-        levels.append(virtual)
-        copy(
-            virtual,
-            target,
-            driver="COG",
-            compress="ZSTD",
-            level=1,
-            predictor="STANDARD" if classes else "YES",
-            interleave="BAND",
-            blocksize=_TILE,
-            num_threads=str(threads),
-            bigtiff="IF_SAFER",
-            overviews="FORCE_USE_EXISTING" if len(levels) > 1 else "NONE",
-        )
-    finally:
-        for path in levels:
-            path.unlink(missing_ok=True)
+    below = base
+    while True:
+        with rasterio.open(below) as dataset:
+            if max(dataset.height, dataset.width) <= TILE:
+                return levels
+        path = base.with_name(f"{base.stem}.{len(levels) + 1}.tif")
+        if half is not None and not levels:
+            path = half
+        else:
+            _level(below, path, classes=classes)
+        levels.append(path)
+        below = path
+
+
+# -- the file itself: TIFF 6.0, BigTIFF --------------------------------------------------------------------------------
+
+_SUBFILE, _OFFSETS, _COUNTS = 254, 324, 325
+_OF_OVERVIEWS = {
+    254, 256, 257, 258, 259, 262, 277, 284, 317, 322, 323, 324, 325, 338, 339, 42113,
+}  # fmt: skip
+"""Tags that an overview has: its form, and nodata. Georeference and names stand in the first directory only."""
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+"""Bytes of a value by its type."""
+_LONG, _LONG8 = 4, 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    type: int
+    count: int
+    data: bytes
+
+
+@dataclass(frozen=True)
+class _Directory:
+    """The first directory of a BigTIFF, and where its tiles lie."""
+
+    path: Path
+    entries: dict[int, _Entry]
+    offsets: NDArray[np.uint64]
+    counts: NDArray[np.uint64]
+
+
+def _read(path: Path) -> _Directory:
+    with path.open("rb") as file:
+        order, version, width, _, first = struct.unpack("<2sHHHQ", file.read(16))
+        if (order, version, width) != (b"II", 43, 8):
+            raise ValueError(f"{path.name} is not a little-endian BigTIFF")
+        file.seek(first)
+        (count,) = struct.unpack("<Q", file.read(8))
+        raw = file.read(20 * count)
+        entries = {}
+        for k in range(count):
+            tag, kind, number, value = struct.unpack("<HHQ8s", raw[20 * k : 20 * k + 20])
+            size = _SIZES[kind] * number
+            if size > 8:
+                file.seek(struct.unpack("<Q", value)[0])
+                value = file.read(size)
+            entries[tag] = _Entry(kind, number, value[:size])
+    types = {3: "<u2", _LONG: "<u4", _LONG8: "<u8"}
+    offsets, counts = (
+        np.frombuffer(entries[tag].data, types[entries[tag].type]).astype(np.uint64) for tag in (_OFFSETS, _COUNTS)
+    )
+    return _Directory(path, entries, offsets, counts)
+
+
+def _entry(kind: int, values: NDArray[Any]) -> _Entry:
+    data = values.astype("<u8" if kind == _LONG8 else "<u4").tobytes()
+    return _Entry(kind, values.size, data)
+
+
+def _size(entries: dict[int, _Entry]) -> int:
+    """Bytes of a directory with the values that do not fit into it."""
+    return 16 + sum(20 + (len(e.data) + 7 & ~7 if len(e.data) > 8 else 0) for e in entries.values())
+
+
+def _directory(entries: dict[int, _Entry], at: int, following: int) -> bytes:
+    """A directory that stands at `at`; its long values follow it."""
+    table, long = b"", b""
+    start = at + 16 + 20 * len(entries)
+    for tag, entry in sorted(entries.items()):
+        value = entry.data
+        if len(value) > 8:
+            value = struct.pack("<Q", start + len(long))
+            long += entry.data + bytes(-len(entry.data) % 8)
+        table += struct.pack("<HHQ8s", tag, entry.type, entry.count, value.ljust(8, b"\0"))
+    return struct.pack("<Q", len(entries)) + table + struct.pack("<Q", following) + long
+
+
+def assemble(target: Path, base: Path, levels: Sequence[Path]) -> None:
+    """Put a raster and its overviews into one COG; no tile is decoded.
+
+    Order in the file: directories from the raster to the smallest overview, then tiles from the smallest overview to the
+    raster, each row by row and band by band.
+
+    Parameters
+    ----------
+    base, levels : Path
+        Created with `creation_options`, each half the size of the one before.
+
+    Source: TIFF 6.0 (1992), BigTIFF design; OGC 21-026 Cloud Optimized GeoTIFF 1.0.
+    """
+    found = [_read(path) for path in (base, *levels)]
+    made: list[dict[int, _Entry]] = []
+    for number, directory in enumerate(found):
+        entries = dict(directory.entries)
+        if number:
+            entries = {tag: entry for tag, entry in entries.items() if tag in _OF_OVERVIEWS}
+            entries[_SUBFILE] = _Entry(_LONG, 1, struct.pack("<I", 1))
+        entries[_OFFSETS] = _entry(_LONG8, directory.offsets)  # of the right length; the numbers come below
+        entries[_COUNTS] = _entry(_LONG, directory.counts)
+        made.append(entries)
+    places = list(np.cumsum([16, *map(_size, made)]))
+    end = int(places[-1])
+    for entries, directory in reversed(list(zip(made, found, strict=True))):
+        ends = np.cumsum(directory.counts, dtype=np.uint64) + np.uint64(end)
+        begins = np.where(directory.counts > 0, ends - directory.counts, np.uint64(0))
+        entries[_OFFSETS] = _entry(_LONG8, begins)
+        end = int(ends[-1])
+    with target.open("wb") as out:
+        out.write(struct.pack("<2sHHHQ", b"II", 43, 8, 0, 16))
+        for number, entries in enumerate(made):
+            following = int(places[number + 1]) if number + 1 < len(made) else 0
+            out.write(_directory(entries, int(places[number]), following))
+        for directory in reversed(found):
+            _copy_tiles(directory, out)
+
+
+def _copy_tiles(directory: _Directory, out: BinaryIO) -> None:
+    with directory.path.open("rb") as file:
+        for offset, count in zip(directory.offsets.tolist(), directory.counts.tolist(), strict=True):
+            if count:
+                file.seek(offset)
+                out.write(file.read(count))

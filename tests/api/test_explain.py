@@ -259,3 +259,26 @@ def test_limits_and_bodies(evaluated: Any, monkeypatch: pytest.MonkeyPatch) -> N
     bad = evaluated.post(URL, params={"layer": "urban-classes"}, content=b"{")
     assert (bad.status_code, bad.json()["parameter"]) == (400, "body")
     assert ask(evaluated, box(evaluated, 0, 0, 4, 4), layer="relief").status_code == 404
+
+
+# -- files that stay open ------------------------------------------------------------------------------------------------
+
+
+def test_cells_are_those_of_a_fresh_read_from_many_threads_with_few_files(evaluated: Any) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from spatial.api.cells import CellReader
+    from spatial.store.raster import sample
+
+    snapshot = evaluated.datastore.snapshot()
+    rasters = [
+        snapshot.raster(f"{chain}-{part}") for chain in ("urban", "agriculture") for part in ("factors", "classes")
+    ]
+    rng = np.random.default_rng(2)
+    points = [
+        (rasters[k % 4], 114 + float(x), 31 - float(y)) for k, (x, y) in enumerate(rng.random((80, 2)) * [0.25, 0.1875])
+    ]
+    reader = CellReader(most=1)  # every other question closes the file of another thread
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda p: list(reader.values(*p)), points))
+    assert found == [sample(*p) for p in points]

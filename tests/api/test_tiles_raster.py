@@ -402,6 +402,30 @@ def test_matrix_sets_are_the_published_definitions(client):
     assert (first["matrixWidth"], first["matrixHeight"], first["cellSize"]) == (2, 1, 0.703125)
 
 
+def test_each_band_of_a_class_raster_has_its_own_colours_and_legend(store, client):
+    """Code 2 of one band is a class, of another a limiting factor: `bands` of the style tells them apart."""
+    reasons = [{"value": 2, "color": "#332288", "title": {"zh": "坡度", "en": "slope"}}]
+    style = {
+        "type": "classes",
+        "band": "class",
+        "classes": [{"value": 2, "color": "#fee08b", "title": T}],
+        "bands": {"reason": reasons},
+    }
+    twos = np.full((4, 4), 2, np.uint8)
+    path = write(store.settings.var_dir / "bands.tif", [twos, twos, twos], WEST, NORTH, CELL, 0)
+    store.publish_raster(definition("suited", ["class", "reason", "other"], style), path)
+    x, y, i, j = pixel_of("CGCS2000Quad", 9, WEST + 0.5 * CELL, NORTH - 0.5 * CELL)
+    for query, colour in (("", "#fee08b"), ("?band=class", "#fee08b"), ("?band=reason", "#332288")):
+        image = picture(client.get(f"/tiles/suited/CGCS2000Quad/9/{x}/{y}.png{query}"))
+        assert image.getpixel((i, j)) == (*bytes.fromhex(colour[1:]), 255), query
+        (entry,) = client.get(f"/tiles/suited/legend.json{query}").json()["entries"]
+        assert entry["color"] == colour
+    document = client.get("/tiles/suited/legend.json?band=reason").json()
+    assert (document["band"], document["entries"][0]["label"]["en"]) == ("reason", "slope")
+    assert client.get("/tiles/suited/legend.png?band=reason").headers["content-type"] == "image/png"
+    assert client.get("/tiles/suited/legend.json?band=reasons").status_code == 400
+
+
 def test_legend_addresses(client):
     document = client.get("/tiles/codes/legend.json").json()
     assert [e["color"] for e in document["entries"]] == list(COLOURS.values())

@@ -27,7 +27,7 @@ def test_run_on_a_small_view_and_see_the_result(portal: Any) -> None:
     rows = page.locator("#by-county tbody tr")
     assert rows.count() >= 3
     expect(page.locator("#by-county svg")).to_be_visible()
-    expect(page.locator("#not-assessed")).to_contain_text("舒适度")
+    expect(page.locator("#not-assessed")).to_contain_text("水环境容量")
     expect(page.locator(f'#layer-tree input[data-layer="{layer}"]')).to_have_count(0)  # another panel is open
     # One area in three units: 1 km² = 100 hm² = 1500 亩.
     cell = page.locator("#by-county tfoot td").first

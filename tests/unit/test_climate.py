@@ -26,8 +26,9 @@ from analyses.climate import (
     turc_evapotranspiration,
     turc_potential,
 )
+from analyses.grading import LevelTable
 from analyses.rules import AgriculturalRules, UrbanRules, agricultural_rules, urban_rules
-from spatial.errors import GridMismatch, QualityViolation
+from spatial.errors import GridMismatch, InvalidParameter, QualityViolation
 from spatial.jobs.contract import Axis
 
 FOLDER = Path(__file__).parents[2] / "layers" / "rules"
@@ -168,6 +169,98 @@ def test_nodata_of_a_climate_cell_reaches_its_neighbours_only(urban: UrbanRules)
     assert np.isnan(comfort(t, f, z, ref, at, urban.comfort.thi)).tolist() == [[False, False, False, True, True]]
 
 
+# -- the formulas as they are written, against the kernels -------------------------------------------------------------
+
+SHAPES = [(7, 300), (40, 129), (3, 1), (1, 128)]
+"""Blocks narrower and wider than the stretches of the kernels."""
+
+STEPS = [1 / 1800, 1 / 33, 1 / 5, 1.0, 1.7, -1 / 300]
+"""Run cells per climate cell from 1,800 to less than one, and an axis that runs the other way."""
+
+
+def plain_heat(t: np.ndarray, z: np.ndarray, ref: np.ndarray, at: Positions) -> np.ndarray:
+    """Σ days·t over the months ≥ 0 ℃, on whole arrays, in the order of the kernel."""
+    drop = 0.6 / 100.0 * (z.astype(np.float64) - interpolate(ref, at))
+    total = np.zeros(z.shape)
+    for days, month in zip(DAYS, interpolate(t, at), strict=True):
+        v = month - drop
+        total = total + np.where(v < 0, 0.0, days * v)
+    return np.rint(total).astype(np.float32)
+
+
+def plain_thi(
+    t: np.ndarray, f: np.ndarray, z: np.ndarray, ref: np.ndarray, at: Positions, moist: Positions
+) -> np.ndarray:
+    """THI of each month and cell, on whole arrays, in the order of the kernel."""
+    warm, k = interpolate(t * 1.8 + 32.0, at), interpolate(0.55 * (1.0 - f), moist)
+    fahrenheit = warm - 0.6 * 1.8 / 100.0 * (z.astype(np.float64) - interpolate(ref, at))
+    return np.asarray(fahrenheit - k * (fahrenheit - 58.0))
+
+
+def plain_mode(index: np.ndarray, table: LevelTable) -> np.ndarray:
+    """Most frequent level, of equals the lower: `argmax` takes the first; NaN if a month has no value."""
+    levels = table.level(index)
+    counts = np.stack([(levels == n).sum(axis=0) for n in range(1, 16)])
+    return np.where(np.isnan(index).any(axis=0), np.nan, counts.argmax(axis=0) + 1.0)
+
+
+def _block(rng: np.random.Generator, shape: tuple[int, int], step: float) -> tuple[np.ndarray, ...]:
+    t = WUHAN[:, None, None] + rng.normal(0, rng.choice([0.3, 4]), (12, 5, 6))
+    f = np.clip(HUMID[:, None, None] + rng.normal(0, 0.08, (12, 4, 7)), 0, 1)
+    ref = rng.uniform(0, 900, (5, 6))
+    waves = np.sin(np.arange(shape[1]) / 40) + rng.normal(0, 0.1, shape)
+    z = (rng.uniform(0, 1500) + rng.choice([0, 20, 1000]) * waves).astype(np.float32)
+    return t, f, ref, z
+
+
+def _places(rng: np.random.Generator, grid: tuple[int, int], shape: tuple[int, int], step: float) -> Positions:
+    """Partly beyond the grid (NaN), partly held at its border, partly on its centres."""
+    axes = [np.round((rng.uniform(-0.5, n - 0.5) + step * np.arange(count)) * 64) / 64 if rng.random() < 0.3
+            else rng.uniform(-0.5, n - 0.5) + step * np.arange(count) for n, count in zip(grid, shape, strict=True)]  # fmt: skip
+    held = [axis.clip(0, n - 1) for axis, n in zip(axes, grid, strict=True)]
+    if rng.random() < 0.5:
+        held = [np.where(np.abs(axis - h) > 0.5, np.nan, h) for axis, h in zip(axes, held, strict=True)]
+    return Positions(*held)
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_kernels_equal_the_written_formulas_bit_for_bit(
+    urban: UrbanRules, shape: tuple[int, int], step: float
+) -> None:
+    for seed in range(6):
+        rng = np.random.default_rng([seed, *shape])
+        t, f, ref, z = _block(rng, shape, step)
+        if seed % 3 == 1:
+            z[rng.random(shape) < 0.2] = np.nan
+            z[:, : shape[1] // 2] = np.nan
+        if seed % 3 == 2:
+            for field in (t, f, ref):
+                field[rng.random(field.shape) < 0.02] = np.nan
+        at, moist = _places(rng, (5, 6), shape, step), _places(rng, (4, 7), shape, step)
+        np.testing.assert_array_equal(accumulated_temperature(t, z, ref, at), plain_heat(t, z, ref, at))
+        index = plain_thi(t, f, z, ref, at, moist)
+        # Edges that are the THI of cells themselves: one bit more or less would be another level.
+        known = index[np.isfinite(index)]
+        tables = [urban.comfort.thi]
+        if known.size:
+            edges = np.unique(rng.choice(known, 9)).tolist()
+            levels = rng.integers(1, 16, len(edges) + 1).tolist()
+            starts, stops = [{}, *({"from": e} for e in edges)], [*({"below": e} for e in edges), {}]
+            rows = [{"level": n, **a, **b} for n, a, b in zip(levels, starts, stops, strict=True)]
+            tables.append(LevelTable.model_validate({"levels": rows}))
+        for table in tables:
+            found = comfort(t, f, z, ref, at, table, at_humidity=moist)
+            np.testing.assert_array_equal(found, plain_mode(index, table))
+
+
+def test_more_levels_than_the_counter_holds_are_refused() -> None:
+    table = LevelTable.model_validate({"levels": [{"level": 1, "below": 60}, {"level": 16, "from": 60}]})
+    t = np.full((12, 1, 1), 20.0)
+    with pytest.raises(InvalidParameter, match="level 16"):
+        comfort(t, t, np.zeros((1, 1)), np.zeros((1, 1)), one_point(), table)
+
+
 # -- comfort -----------------------------------------------------------------------------------------------------------
 
 THI = [
@@ -221,8 +314,6 @@ def test_the_lapse_rate_in_fahrenheit_has_no_32(urban: UrbanRules) -> None:
 
 def test_edges_off_the_quarter_degree_are_kept() -> None:
     """A planner may set any edge: the quick search must not round it."""
-    from analyses.grading import LevelTable
-
     table = LevelTable.model_validate(
         {"levels": [{"level": 1, "below": 60.1}, {"level": 2, "from": 60.1, "below": 60.2}, {"level": 3, "from": 60.2}]}
     )

@@ -70,7 +70,7 @@ class Province:
         box = (WEST, NORTH - rows * STEP, WEST + cols * STEP, NORTH)
         grid = GeoBox.from_bbox(box, crs="EPSG:4490", shape=(rows, cols))
         rasters = {role: Array(role.replace("_", "-"), v, UNITS.get(role)) for role, v in self.rasters.items()}
-        return Inputs(grid, rasters, self.frames, self.rules, {}, str(folder))  # type: ignore[arg-type]
+        return Inputs(grid, rasters, self.frames, self.rules, {}, str(folder))
 
     def run(
         self, folder: Path, *, block: int = 1024, **parameters: Any
@@ -122,7 +122,8 @@ def test_fishery_by_hand(tmp_path: Path) -> None:
     assert found["fishery"]["class"].tolist() == [[lookup.get(r, 3) for r in row] for row in expected.tolist()]
     said = notes(result)
     assert said["fishery.ban"] == (True, "1 water surfaces, by name")
-    assert said["fishery.reserves"][0] and said["fishery.water-surface"][0]
+    assert said["fishery.reserves"][0]
+    assert said["fishery.water-surface"][0]
     for missing in ("fishery.quality", "fishery.drinking-water", "livestock.forbidden"):
         assert said[missing] == (False, "not assessed: no layer")
 
@@ -134,9 +135,12 @@ def test_livestock_follows_cropping_after_the_knock_outs(tmp_path: Path) -> None
     agri = found["agriculture"]
     # Knock-outs of 2020 without the mask of 极重要, which livestock has itself.
     open_land = ~surface & ~eco
-    assert open_land.any() and (eco & ~surface).any()
+    assert open_land.any()
+    assert (eco & ~surface).any()
     assert np.array_equal(found["livestock"]["class"][open_land], agri["class_2020"][open_land])
-    assert (found["livestock"]["reason"][open_land] == LivestockReason.CROPPING).all()
+    known = open_land & (agri["class_2020"] > 0)
+    assert (found["livestock"]["reason"][known] == LivestockReason.CROPPING).all()
+    assert not found["livestock"]["reason"][open_land & ~known].any()
     assert (found["livestock"]["class"][~open_land] == 3).all()
     assert (found["livestock"]["reason"][eco] == LivestockReason.IMPORTANT).all()
     assert (found["livestock"]["reason"][surface & ~eco] == LivestockReason.WATER).all()
@@ -170,16 +174,19 @@ def test_areas_add_up(tmp_path: Path) -> None:
             assert sum(row[column] for row in by_unit) == pytest.approx(whole[column], abs=1e-5)
     fish = result.tables["fishery_totals"][0]
     herd = result.tables["livestock_totals"][0]
-    assert fish["not_assessed_km2"] == 0 and fish["land_km2"] > 0  # land is not «not assessed»
+    assert fish["not_assessed_km2"] == 0
+    assert fish["land_km2"] > 0
     assert fish["assessed_km2"] + fish["land_km2"] == pytest.approx(herd["assessed_km2"] + herd["not_assessed_km2"])
     assert herd["water_surface_km2"] <= fish["assessed_km2"]
     rows = {row["name"]: row for row in result.tables["parameters"]}
-    assert rows["livestock.zone"]["value"] == 400 and rows["fishery.ban_on"]["value"] == date.today().isoformat()
+    assert rows["livestock.zone"]["value"] == 400
+    assert rows["fishery.ban_on"]["value"] == date.today().isoformat()
 
 
 def test_without_water_surfaces_fishery_is_not_assessed(tmp_path: Path) -> None:
     found, result = Province().run(tmp_path)
-    assert not found["fishery"]["class"].any() and not found["fishery"]["reason"].any()
+    assert not found["fishery"]["class"].any()
+    assert not found["fishery"]["reason"].any()
     said = notes(result)
     assert [said[f"fishery.{k}"][0] for k in ("water-surface", "ban", "reserves")] == [False] * 3
     assert found["livestock"]["class"].any()
@@ -196,11 +203,12 @@ def test_points_are_no_reserves(tmp_path: Path) -> None:
 
 def test_the_ban_ends_on_its_last_day(tmp_path: Path) -> None:
     inputs = with_waters().inputs(tmp_path)
-    parameters = DualEvaluationParameters()
+    parameters = DualEvaluationParameters(apply_location=False)
     prepared = prepare(inputs, parameters, titles={}, layers={}, progress=lambda *_: None)
     for day, banned in ((date(2030, 12, 31), 9), (date(2031, 1, 1), 0)):
         made = prepare_husbandry(inputs, prepared, on=day)
-        assert made.excluded is not None and int((made.excluded == 1).sum()) == max(banned - 2, 0)
+        assert made.excluded is not None
+        assert int((made.excluded == 1).sum()) == max(banned - 2, 0)
         said = next(f for f in made.factors if f.id == "fishery.ban").note.en
         assert said.startswith("1 water" if banned else "2031-01-01 is outside the ban")
 
@@ -249,7 +257,7 @@ def test_reserves_are_burned_with_their_level(tmp_path: Path) -> None:
     expected[0:2, 0:4] = 5  # where two overlap the higher holds
     assert found["ecology_factors"]["biodiversity"].tolist() == expected.tolist()
     assert notes(result)["ecology.biodiversity"][0]
-    assert (found["ecology"]["class"][expected == 5] == 1).all()
+    assert (found["ecology"]["class"][1:2, 1:4] == 1).all()  # the outer cells have no slope
 
 
 def test_soil_conservation_by_model_by_annex_or_both(tmp_path: Path) -> None:
@@ -284,7 +292,7 @@ def test_breaks_of_the_sensitivity_index(tmp_path: Path) -> None:
 
 
 def test_erodibility_on_the_soil_grid(tmp_path: Path) -> None:
-    """On a soil raster of the run's own grid, K of a cell is that of its texture: the service is as without the shortcut."""
+    """On a soil raster of the run's own grid, K of a cell is that of its texture: the service is the same but for rounding."""
     from analyses import ecology_assembly
 
     found, _ = with_waters().run(tmp_path)
@@ -294,9 +302,10 @@ def test_erodibility_on_the_soil_grid(tmp_path: Path) -> None:
         patch.setattr(ecology_assembly, "MOST_CELLS", 0)
         slow, _ = with_waters().run(tmp_path / "a")
     name = "soil_conservation"
-    assert np.array_equal(found["ecology_factors"][name], slow["ecology_factors"][name], equal_nan=True)
+    # Without it the texture is rounded to 1/64 % at the cell, then to ½ % in the table.
+    assert np.allclose(found["ecology_factors"][name], slow["ecology_factors"][name], rtol=0.03, atol=1, equal_nan=True)
     broken = with_waters()
-    broken.rasters["soil"][1] += 40
+    broken.rasters["soil"][0] *= 0.5
     with pytest.raises(QualityViolation, match="add up"):
         broken.run(tmp_path)
 
@@ -341,7 +350,8 @@ def test_npp_does_not_depend_on_blocks(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     whole, _ = with_npp().run(tmp_path, ecology_method="npp")
     parts, _ = with_npp().run(tmp_path / "a", ecology_method="npp", block=4)
-    assert same(whole["ecology"], parts["ecology"]) and same(whole["ecology_factors"], parts["ecology_factors"])
+    assert same(whole["ecology"], parts["ecology"])
+    assert same(whole["ecology_factors"], parts["ecology_factors"])
 
 
 def test_npp_without_its_layers_names_them(tmp_path: Path) -> None:
@@ -417,11 +427,13 @@ def test_colours_of_reasons() -> None:
     chain = urban_chain(chain_rules, {s.id for s in urban_factors(chain_rules)} - {"water-quota"})
     bands = class_bands(chain, SUITABILITY, patch=True, knock_outs=None)
     style = class_style(SUITABILITY, bands)
-    assert style["band"] == "class" and set(style["bands"]) == {"grade", "reason", "patch"}
+    assert style["band"] == "class"
+    assert set(style["bands"]) == {"grade", "reason", "patch"}
     colours = {c["value"]: c["color"] for c in style["bands"]["reason"]}
     assert set(colours) == set(chain.reasons())
     assert len(set(colours.values())) == len(colours) <= 13
-    assert colours[2] == REASON_COLOURS[0] and colours[1] not in REASON_COLOURS
+    assert colours[2] == REASON_COLOURS[0]
+    assert colours[1] not in REASON_COLOURS
     eco = class_style(IMPORTANCE, class_bands(chain, IMPORTANCE, patch=False, knock_outs=None))
     assert [c["value"] for c in eco["bands"]["grade"]] == [1, 3, 5]  # importance rises with the grade
     assert ECOLOGY_OUT not in {c["value"] for c in eco["bands"]["reason"]}

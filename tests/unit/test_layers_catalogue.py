@@ -24,12 +24,14 @@ ASKED = {
     "ndvi", "rain-monthly", "temperature-monthly", "nightlights", "ecological-redline", "permanent-farmland",
     "urban-growth-boundary", "functional-zones", "ramsar-sites", "nature-reserves", "weather-stations", "river-gauges",
     "yangtze-han", "roads", "seats", "land-use", "humidity-monthly", "wind", "soil", "soil-quality", "carbonate",
-    "meteorological-hazards", "geohazard", "hazard-points", "county-capacity",
+    "meteorological-hazards", "geohazard", "hazard-points", "county-capacity", "surface-reflectance",
+    "surface-reflectance-2024", "landcover-samples", "landcover-reference",
 }  # fmt: skip
 MADE = {
     "ecological-redline", "permanent-farmland", "urban-growth-boundary", "functional-zones", "yangtze-han", "roads",
     "land-use", "humidity-monthly", "wind", "soil", "soil-quality", "carbonate", "meteorological-hazards", "geohazard",
-    "hazard-points", "county-capacity",
+    "hazard-points", "county-capacity", "surface-reflectance", "surface-reflectance-2024", "landcover-samples",
+    "landcover-reference",
 }  # fmt: skip
 
 

@@ -32,12 +32,16 @@ def raster(style):
 
 
 STOPS = [{"value": 0, "color": "#000000"}, {"value": 10, "color": "#ffffff"}]
+CLASSES = [{"value": 1, "color": "#000000", "title": T}]
 
 
 @pytest.mark.parametrize(
     ("layer", "words"),
     [
         (vector({"type": "singel"}), "did you mean single"),
+        (raster({"type": "classes", "classes": CLASSES, "bands": {"fob": CLASSES}}), "did you mean feb"),
+        (raster({"type": "classes", "classes": CLASSES, "bands": {"feb": CLASSES * 2}}), "stands twice"),
+        (raster({"type": "classes", "classes": CLASSES, "bands": {"feb": []}}), "bands.feb"),
         (vector({}), "use one of single"),
         (vector({"type": "ramp", "stops": STOPS}), "no type 'ramp'"),
         (vector({"type": "single", "fil": "#000000"}), "did you mean fill"),
