@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from analyses.rules import Sourced, read_rules
 from spatial.catalog import Text
+from spatial.compiled import compiled
 from spatial.errors import GridMismatch, InvalidParameter, QualityViolation
 from spatial.jobs.contract import Factor
 
@@ -173,6 +174,81 @@ def _listed(id: str, zh: str, en: str, given: bool, rule: Sourced) -> Factor:
     return Factor(id, Text(zh=zh, en=en), given, note, f"{rule.source} [{rule.tag}]")
 
 
+_CROPPING, _FORBIDDEN, _IMPORTANT, _WATER, _PASTORAL = (
+    int(r)
+    for r in (
+        LivestockReason.CROPPING,
+        LivestockReason.FORBIDDEN,
+        LivestockReason.IMPORTANT,
+        LivestockReason.WATER,
+        LivestockReason.PASTORAL,
+    )
+)
+_SURFACE, _LAND, _RESERVE, _DRINKING, _BAN, _QUALITY = (
+    int(r)
+    for r in (
+        FisheryReason.WATER_SURFACE,
+        FisheryReason.LAND,
+        FisheryReason.RESERVE,
+        FisheryReason.DRINKING_WATER,
+        FisheryReason.FISHING_BAN,
+        FisheryReason.QUALITY,
+    )
+)
+
+
+def _flags(mask: NDArray[Any] | None) -> NDArray[np.uint8]:
+    """A mask as flat bytes, 0 = no; empty without one."""
+    if mask is None:
+        return np.zeros(0, dtype=np.uint8)
+    found = np.asarray(mask)
+    if found.dtype != np.uint8:
+        found = (found != 0).view(np.uint8)
+    return np.ascontiguousarray(found).reshape(-1)
+
+
+def _herd(
+    crops: Any, split: Any, forbidden: Any, important: Any, water: Any, lookup: Any, limit: Any, bans: Any, out: Any,
+    reason: Any,
+) -> None:  # fmt: skip
+    """The first that holds is the reason: forbidden, important, water, no value, pastoral, cropping."""
+    for i in range(crops.size):
+        if forbidden.size > 0 and forbidden[i] != 0:
+            out[i], reason[i] = bans[0], _FORBIDDEN
+        elif important.size > 0 and important[i] != 0:
+            out[i], reason[i] = bans[1], _IMPORTANT
+        elif water.size > 0 and water[i] != 0:
+            out[i], reason[i] = bans[2], _WATER
+        elif split[i] != split[i] or (crops[i] == 0 and split[i] >= limit):
+            out[i], reason[i] = 0, 0
+        elif split[i] < limit:
+            out[i], reason[i] = 0, _PASTORAL
+        else:
+            out[i], reason[i] = lookup[crops[i]], _CROPPING
+
+
+def _fish(
+    water: Any, quality: Any, reserves: Any, drinking: Any, ban: Any, worst: Any, suitable: Any, unsuitable: Any, out: Any,
+    reason: Any,
+) -> None:  # fmt: skip
+    """The first that holds is the reason: land, reserve, drinking water, ban, quality."""
+    for i in range(water.size):
+        if water[i] == 0:
+            out[i], reason[i] = 0, _LAND
+        elif reserves.size > 0 and reserves[i] != 0:
+            out[i], reason[i] = unsuitable, _RESERVE
+        elif drinking.size > 0 and drinking[i] != 0:
+            out[i], reason[i] = unsuitable, _DRINKING
+        elif ban.size > 0 and ban[i] != 0:
+            out[i], reason[i] = unsuitable, _BAN
+        elif quality.size > 0 and quality[i] != quality[i]:
+            out[i], reason[i] = 0, 0
+        elif quality.size > 0 and quality[i] > worst:
+            out[i], reason[i] = unsuitable, _QUALITY
+        else:
+            out[i], reason[i] = suitable, _SURFACE
+
+
 def livestock(
     rules: HusbandryRules,
     cropping: NDArray[np.uint8],
@@ -234,25 +310,25 @@ def livestock(
             parameter=zone.by,
         )
     _one_shape(cropping, split, forbidden, important, water)
-    lookup = np.array([0, *(rules.livestock.classes[k] for k in (1, 2, 3))], dtype=np.uint8)
-    suitability = lookup[cropping]
-    reason = np.where(cropping == 0, LivestockReason.NOT_ASSESSED, LivestockReason.CROPPING).astype(np.uint8)
-    unknown = np.isnan(split)
-    with np.errstate(invalid="ignore"):
-        pastoral = np.asarray(split) < limit
-    suitability[unknown | pastoral] = 0
-    reason[unknown] = LivestockReason.NOT_ASSESSED
-    reason[pastoral] = LivestockReason.PASTORAL
-    worst = int(max(rules.livestock.classes.values()))
-    for mask, number, why in (
-        (water, worst, LivestockReason.WATER),
-        (important, rules.livestock.important, LivestockReason.IMPORTANT),
-        (forbidden, rules.livestock.forbidden, LivestockReason.FORBIDDEN),
-    ):
-        if mask is not None:
-            where = np.asarray(mask) != 0
-            suitability[where] = number
-            reason[where] = why
+    crops = np.ascontiguousarray(cropping, dtype=np.uint8)
+    if crops.size and crops.max() > 3:
+        raise QualityViolation(
+            f"种植业适宜性等级应为 0–3，得到 {crops.max()}",
+            f"classes of cropping are 0–3, found {crops.max()}",
+            range=[0, 3],
+        )
+    classes = rules.livestock.classes
+    suitability, reason = np.empty(crops.shape, np.uint8), np.empty(crops.shape, np.uint8)
+    compiled(_herd)(
+        crops.reshape(-1),
+        np.ascontiguousarray(split).reshape(-1),
+        *(_flags(mask) for mask in (forbidden, important, water)),
+        np.array([0, classes[1], classes[2], classes[3]], dtype=np.uint8),
+        float(limit),
+        np.array([rules.livestock.forbidden, rules.livestock.important, max(classes.values())], dtype=np.uint8),
+        suitability.reshape(-1),
+        reason.reshape(-1),
+    )
     listed = (
         _listed(
             "livestock-forbidden",
@@ -326,11 +402,9 @@ def fishery(
             "suitability for fishery needs the class of water quality (GB 3838-2002); supply the layer",
             parameter="water_quality",
         )
-    surface = np.asarray(water) != 0
-    suitability = np.where(surface, rule.suitable, 0).astype(np.uint8)
-    reason = np.where(surface, FisheryReason.WATER_SURFACE, FisheryReason.LAND).astype(np.uint8)
+    q = np.zeros(0)
     if quality is not None:
-        q = np.asarray(quality, dtype=np.float64)
+        q = np.ascontiguousarray(quality, dtype=np.float64).reshape(-1)
         known = q[np.isfinite(q)]
         if known.size and (known.min() < 1 or known.max() > 6):
             raise QualityViolation(
@@ -338,18 +412,18 @@ def fishery(
                 f"classes of water quality are {known.min():g} to {known.max():g}, must be 1–6 (6 = worse than V)",
                 range=[1, 6],
             )
-        unknown = surface & np.isnan(q)
-        suitability[unknown], reason[unknown] = 0, FisheryReason.NOT_ASSESSED
-        poor = surface & (q > rule.worst_quality)
-        suitability[poor], reason[poor] = rule.unsuitable, FisheryReason.QUALITY
-    for mask, why in (
-        (ban, FisheryReason.FISHING_BAN),
-        (drinking_water, FisheryReason.DRINKING_WATER),
-        (reserves, FisheryReason.RESERVE),
-    ):
-        if mask is not None:
-            where = surface & (np.asarray(mask) != 0)
-            suitability[where], reason[where] = rule.unsuitable, why
+    shape = np.shape(water)
+    suitability, reason = np.empty(shape, np.uint8), np.empty(shape, np.uint8)
+    compiled(_fish)(
+        _flags(water),
+        q,
+        *(_flags(mask) for mask in (reserves, drinking_water, ban)),
+        float(rule.worst_quality),
+        np.uint8(rule.suitable),
+        np.uint8(rule.unsuitable),
+        suitability.reshape(-1),
+        reason.reshape(-1),
+    )
     listed = (
         _listed("fishery-quality", "水质", "water quality", quality is not None, rule),
         _listed("fishery-reserves", "自然保护区", "nature reserves", reserves is not None, rule),

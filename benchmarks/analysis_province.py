@@ -25,6 +25,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +105,10 @@ def make_rasters() -> dict[str, Path]:
             dem.write(np.rint(height).astype(np.int16), 1, window=window)
             # Borders of land use wander by up to a cell of the sample.
             values = sources["land-use"][0]
+            aside_by = (0.5 * detail, -0.5 * detail)
             moved = [
-                np.clip(np.rint(a + s * detail).astype(int), 0, n - 1) for a, s, n in zip(at, (0.5, -0.5), values.shape)
+                np.clip(np.rint(a + by).astype(int), 0, n - 1)
+                for a, by, n in zip(at, aside_by, values.shape, strict=True)
             ]
             use.write(values[moved[0], moved[1]], 1, window=window)
     for name, path in paths.items():
@@ -139,7 +142,7 @@ def make_store() -> None:
                 layer = catalog[layer_id]
                 source = layer.source.model_copy(update={"version": VERSION, "uri": paths[layer_id].name})
                 store.publish_raster(layer.model_copy(update={"source": source}), paths[layer_id])
-            elif layer_id not in paths and not version and layer_id in {layer.id for layer in catalog}:
+            elif layer_id not in paths and not version and layer_id in set(catalog):
                 publish_layer(store, catalog[layer_id])
     finally:
         store.close()
@@ -247,7 +250,7 @@ def inside_run(
     digest = hashlib.sha256()
     for name in sorted(result.rasters):
         digest.update(cells(result.rasters[name]))
-    parts = [(b[2], round(n[0] - b[0], 2), round(n[1] - b[1], 2)) for b, n in zip(said, said[1:], strict=False)]
+    parts = [(b[2], round(n[0] - b[0], 2), round(n[1] - b[1], 2)) for b, n in pairwise(said)]
     return {"wall": wall, "cpu": cpu, "parts": parts, "sha256": digest.hexdigest()}
 
 
@@ -358,7 +361,7 @@ def grade_difference(coarse: Any, row: Any) -> float | None:
     if not path.is_file():
         return None
     # Both domains start where the same features do; the coarse one may begin up to two cells earlier.
-    rows, cols = (n * coarse.coarsen for n in coarse.minutes.shape)
+    rows = coarse.minutes.shape[0] * coarse.coarsen
     fine_shape = json.loads((FOLDER / "location-1" / "shape.json").read_text("utf-8"))
     fine = TravelTime(np.memmap(path, np.float32, "r", shape=tuple(fine_shape["shape"])), tuple(fine_shape["origin"]))
     other = known = 0

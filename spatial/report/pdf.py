@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from spatial.report.document import Document, Figure, Paragraph, Section, Table,
 __all__ = ["PANGO_LINE", "html_of", "require_weasyprint", "write_pdf"]
 
 PANGO_LINE = "apt-get update && apt-get install -y libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-noto-cjk"
+_ADDRESS = "figure:{}"
 _TEMPLATES = Path(__file__).with_name("templates")
 
 
@@ -41,7 +41,7 @@ def require_weasyprint() -> Any:
 
 
 def html_of(document: Document) -> str:
-    """The report as one HTML page; pictures stand inside it."""
+    """The report as one HTML page; picture k has the address ``figure:k``."""
     from jinja2 import Environment, FileSystemLoader
 
     environment = Environment(
@@ -54,7 +54,7 @@ def html_of(document: Document) -> str:
         "mark": lambda cell: hasattr(cell, "color"),
         "bilingual": lambda cell: hasattr(cell, "zh"),
     }
-    environment.filters["data_uri"] = lambda png: "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+    environment.globals["address"] = _ADDRESS.format
     style = (_TEMPLATES / "report.css").read_text("utf-8")
     page = environment.get_template("report.html.j2")
     return page.render(document=document, sections=list(_counted(document)), style=style)
@@ -85,6 +85,19 @@ def write_pdf(document: Document, path: Path) -> None:
         See `require_weasyprint`.
     """
     weasyprint = require_weasyprint()
-    # Pictures stand in the page (data:); no other address is ever asked.
-    fetcher = weasyprint.urls.URLFetcher(allowed_protocols=("data",))
-    weasyprint.HTML(string=html_of(document), url_fetcher=fetcher).write_pdf(str(path))
+    page = weasyprint.HTML(string=html_of(document), url_fetcher=_Pictures(weasyprint, document))
+    page.write_pdf(str(path))
+
+
+class _Pictures:
+    """The pictures of a document by their addresses; no other address is ever asked."""
+
+    def __init__(self, weasyprint: Any, document: Document) -> None:
+        self._answer = weasyprint.urls.URLFetcherResponse
+        found = [block for _, _, _, blocks in _counted(document) for _, block in blocks if isinstance(block, Figure)]
+        self._pictures = {_ADDRESS.format(k): block.png for k, block in enumerate(found, start=1)}
+
+    def __call__(self, url: str) -> Any:
+        if url not in self._pictures:
+            raise ValueError(f"报告不取外部资源 / a report fetches nothing: {url[:80]}")
+        return self._answer(url, self._pictures[url], {"Content-Type": "image/png"})

@@ -139,6 +139,9 @@ def finish_levels(base: Path, half: Path | None, *, classes: bool) -> list[Path]
 # -- the file itself: TIFF 6.0, BigTIFF --------------------------------------------------------------------------------
 
 _SUBFILE, _OFFSETS, _COUNTS = 254, 324, 325
+_LAYOUT = b"LAYOUT=IFDS_BEFORE_DATA\nKNOWN_INCOMPATIBLE_EDITION=NO\n "
+_HEAD = b"GDAL_STRUCTURAL_METADATA_SIZE=%06d bytes\n" % len(_LAYOUT) + _LAYOUT
+"""What GDAL expects behind the header of a COG; a writer that edits the file puts YES\\n over NO\\n and the space."""
 _OF_OVERVIEWS = {
     254, 256, 257, 258, 259, 262, 277, 284, 317, 322, 323, 324, 325, 338, 339, 42113,
 }  # fmt: skip
@@ -234,7 +237,8 @@ def assemble(target: Path, base: Path, levels: Sequence[Path]) -> None:
         entries[_OFFSETS] = _entry(_LONG8, directory.offsets)  # of the right length; the numbers come below
         entries[_COUNTS] = _entry(_LONG, directory.counts)
         made.append(entries)
-    places = list(np.cumsum([16, *map(_size, made)]))
+    first = 16 + len(_HEAD) + -len(_HEAD) % 8
+    places = list(np.cumsum([first, *map(_size, made)]))
     end = int(places[-1])
     for entries, directory in reversed(list(zip(made, found, strict=True))):
         ends = np.cumsum(directory.counts, dtype=np.uint64) + np.uint64(end)
@@ -242,7 +246,7 @@ def assemble(target: Path, base: Path, levels: Sequence[Path]) -> None:
         entries[_OFFSETS] = _entry(_LONG8, begins)
         end = int(ends[-1])
     with target.open("wb") as out:
-        out.write(struct.pack("<2sHHHQ", b"II", 43, 8, 0, 16))
+        out.write(struct.pack("<2sHHHQ", b"II", 43, 8, 0, first) + _HEAD.ljust(first - 16, b"\0"))
         for number, entries in enumerate(made):
             following = int(places[number + 1]) if number + 1 < len(made) else 0
             out.write(_directory(entries, int(places[number]), following))
