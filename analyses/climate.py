@@ -239,7 +239,7 @@ def accumulated_temperature(
         (_rows(monthly[..., near], at.row), left, share),
         _rows(reference[..., near], at.row),
         _float(z),
-        _stretches((left, share)),
+        _stretches((left, share))[0],
         (np.array(DAYS), float(lapse_c_per_100m) / 100.0, float(base_c)),
         out,
     )
@@ -286,8 +286,8 @@ _STRETCH = 128
 """Most columns of a stretch: the scratch of a kernel stays in the first cache."""
 
 
-def _stretches(*axes: tuple[NDArray[np.int64], NDArray[np.float64]]) -> tuple[Any, Any, Any]:
-    """Stretches of columns, so that a loop along one is the same arithmetic in each cell. They change no value.
+def _stretches(*axes: tuple[NDArray[np.int64], NDArray[np.float64]]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Stretches of columns between the same two columns of every coarse grid: one arithmetic for all their cells.
 
     Parameters
     ----------
@@ -298,71 +298,43 @@ def _stretches(*axes: tuple[NDArray[np.int64], NDArray[np.float64]]) -> tuple[An
     -------
     edges : int64 (n + 1)
         First column of each stretch, then the width.
-    even : bool (n)
-        Whether the stretch lies between the same two columns of every coarse grid.
-    span : float64 (n, grids, 2)
-        Least and largest share of the stretch; NaN outside the coarse grid.
+    span : float64 (grids, 2, n)
+        Least and largest share in the stretch; NaN outside the coarse grid.
     """
     width = axes[0][0].size
-    turns = np.flatnonzero(np.logical_or.reduce([np.diff(left) != 0 for left, _ in axes])) + 1
-    edges: list[int] = []
-    even: list[bool] = []
-    for first in range(0, width, _STRETCH):
-        inside = turns[(turns > first) & (turns < first + _STRETCH)].tolist()
-        found = [first, *inside] if len(inside) <= _STRETCH // 16 else [first]
-        edges += found
-        even += [len(found) > len(inside)] * len(found)
-    span = [
-        np.stack([ends.reduceat(share, edges) for ends in (np.fmin, np.fmax)], axis=-1) if edges else np.empty((0, 2))
-        for _, share in axes
-    ]
-    return np.array([*edges, width]), np.array(even, dtype=np.bool_), np.stack(span, axis=1)
+    turns = [np.flatnonzero(np.diff(left)) + 1 for left, _ in axes]
+    edges = np.unique(np.concatenate([np.arange(0, width, _STRETCH), *turns]))
+    span = [[ends.reduceat(share, edges) for ends in (np.fmin, np.fmax)] for _, share in axes] if width else []
+    return np.append(edges, width), np.array(span, dtype=np.float64).reshape(-1, 2, edges.size)
 
 
-def _accumulate(monthly: Any, ref: Any, elevation: Any, stretches: Any, rule: Any, out: Any) -> None:
+def _accumulate(monthly: Any, ref: Any, elevation: Any, edges: Any, rule: Any, out: Any) -> None:
     """Compiled by numba without fastmath; monthly: (h, 12, c + 1), columns, shares; ref (h, c + 1)."""
     t, left, share = monthly
-    edges, even, _ = stretches
     days, lapse, base = rule
     drop = np.empty(_STRETCH, np.float64)
     total = np.empty(_STRETCH, np.float64)
     for r in range(elevation.shape[0]):
-        for q in range(even.size):
+        for q in range(edges.size - 1):
             first = edges[q]
             n = edges[q + 1] - first
             j = left[first]
             s = share[first : first + n]
             z = elevation[r, first : first + n]
             answer = out[r, first : first + n]
-            # Between the same finite values a share of 0 needs no case of its own: a + (b − a)·0 is a.
-            same = even[q] and np.isfinite(ref[r, j] + ref[r, j + 1])
+            a = ref[r, j]
+            b = ref[r, j + 1] - a
+            for x in range(n):
+                # A neighbour of weight 0 takes no part: its nodata must not spread.
+                drop[x] = lapse * (np.float64(z[x]) - (a if s[x] == 0.0 else a + b * s[x]))
+                total[x] = 0.0
             for m in range(12):
-                same = same and np.isfinite(t[r, m, j] + t[r, m, j + 1])
-            if same:
-                a = ref[r, j]
-                b = ref[r, j + 1] - a
+                a = t[r, m, j]
+                b = t[r, m, j + 1] - a
+                day = days[m]
                 for x in range(n):
-                    drop[x] = lapse * (np.float64(z[x]) - (a + b * s[x]))
-                    total[x] = 0.0
-                for m in range(12):
-                    a = t[r, m, j]
-                    b = t[r, m, j + 1] - a
-                    day = days[m]
-                    for x in range(n):
-                        v = (a + b * s[x]) - drop[x]
-                        total[x] += 0.0 if v < base else day * v
-            else:
-                for x in range(n):
-                    i = left[first + x]
-                    i2 = (
-                        i if s[x] == 0.0 else i + 1
-                    )  # a neighbour of weight 0 takes no part: its nodata must not spread
-                    fall = lapse * (np.float64(z[x]) - (ref[r, i] + (ref[r, i2] - ref[r, i]) * s[x]))
-                    heat = 0.0
-                    for m in range(12):
-                        v = (t[r, m, i] + (t[r, m, i2] - t[r, m, i]) * s[x]) - fall
-                        heat += 0.0 if v < base else days[m] * v
-                    total[x] = heat
+                    v = (a if s[x] == 0.0 else a + b * s[x]) - drop[x]
+                    total[x] += 0.0 if v < base else day * v
             for x in range(n):
                 answer[x] = np.float32(np.rint(total[x]))
 
@@ -582,7 +554,7 @@ def _comfort(warm: Any, dry: Any, ref: Any, elevation: Any, lapse: Any, table: A
     t_rows, t_left, t_share = warm
     k_rows, k_left, k_share = dry
     starts, levels = table
-    edges, even, span = stretches
+    edges, span = stretches
     drop = np.empty(_STRETCH, np.float64)
     low = np.empty(_STRETCH, np.float64)
     high = np.empty(_STRETCH, np.float64)
@@ -593,7 +565,7 @@ def _comfort(warm: Any, dry: Any, ref: Any, elevation: Any, lapse: Any, table: A
     for n in range(levels.size):
         one[n] = np.int64(1) << (4 * levels[n])
     for r in range(elevation.shape[0]):
-        for q in range(even.size):
+        for q in range(edges.size - 1):
             first = edges[q]
             n = edges[q + 1] - first
             j = t_left[first]
@@ -602,21 +574,14 @@ def _comfort(warm: Any, dry: Any, ref: Any, elevation: Any, lapse: Any, table: A
             w = k_share[first : first + n]
             z = elevation[r, first : first + n]
             answer = out[r, first : first + n]
-            if even[q] and np.isfinite(ref[r, j] + ref[r, j + 1]):
-                a = ref[r, j]
-                b = ref[r, j + 1] - a
-                for x in range(n):
-                    fall = lapse * (np.float64(z[x]) - (a + b * s[x]))
-                    drop[x] = fall if w[x] == w[x] else np.nan
-            else:
-                for x in range(n):
-                    c = t_left[first + x]
-                    c2 = c if s[x] == 0.0 else c + 1
-                    fall = lapse * (np.float64(z[x]) - (ref[r, c] + (ref[r, c2] - ref[r, c]) * s[x]))
-                    drop[x] = fall if w[x] == w[x] else np.nan
+            a = ref[r, j]
+            b = ref[r, j + 1] - a
             for x in range(n):
-                low[x] = drop[x] if drop[x] == drop[x] else np.inf
-                high[x] = drop[x] if drop[x] == drop[x] else -np.inf
+                # A neighbour of weight 0 takes no part: its nodata must not spread.
+                fall = lapse * (np.float64(z[x]) - (a if s[x] == 0.0 else a + b * s[x]))
+                drop[x] = fall if w[x] == w[x] else np.nan
+                low[x] = fall if fall == fall else np.inf
+                high[x] = fall if fall == fall else -np.inf
             left = n
             while left > 1:  # halving: a running minimum would be one long chain
                 half = left >> 1
@@ -629,6 +594,7 @@ def _comfort(warm: Any, dry: Any, ref: Any, elevation: Any, lapse: Any, table: A
                 continue
             for x in range(n):
                 counts[x] = 0
+                best[x] = 0
             shared = np.int64(0)
             seen = np.int64(0)
             for m in range(12):
@@ -636,37 +602,26 @@ def _comfort(warm: Any, dry: Any, ref: Any, elevation: Any, lapse: Any, table: A
                 b = t_rows[r, m, j + 1] - a
                 k = k_rows[r, m, i]
                 g = k_rows[r, m, i + 1] - k
-                scale = (abs(a) + abs(b) + abs(low[0]) + abs(high[0]) + 58.0) * (1.0 + abs(k) + abs(g))
+                t0 = a + b * span[0, 0, q] - 58.0
+                t1 = a + b * span[0, 1, q] - 58.0
+                k0 = 1.0 - (k + g * span[1, 0, q])
+                k1 = 1.0 - (k + g * span[1, 1, q])
+                t0, t1 = min(t0, t1) - high[0], max(t0, t1) - low[0]
+                # Far more than the rounding of a cell.
+                slack = 1e-12 * (abs(a) + abs(b) + abs(low[0]) + abs(high[0]) + 58.0) * (1.0 + abs(k) + abs(g))
+                least = min(min(t0 * k0, t0 * k1), min(t1 * k0, t1 * k1)) + 58.0 - slack
+                most = max(max(t0 * k0, t0 * k1), max(t1 * k0, t1 * k1)) + 58.0 + slack
+                known = np.isfinite(most - least)
                 bottom = 0
-                top = starts.size
-                if even[q] and np.isfinite(scale):
-                    t0 = a + b * span[q, 0, 0] - 58.0
-                    t1 = a + b * span[q, 0, 1] - 58.0
-                    k0 = 1.0 - (k + g * span[q, 1, 0])
-                    k1 = 1.0 - (k + g * span[q, 1, 1])
-                    t0, t1 = min(t0, t1) - high[0], max(t0, t1) - low[0]
-                    slack = 1e-12 * scale  # far more than a cell's rounding
-                    least = min(min(t0 * k0, t0 * k1), min(t1 * k0, t1 * k1)) + 58.0 - slack
-                    most = max(max(t0 * k0, t0 * k1), max(t1 * k0, t1 * k1)) + 58.0 + slack
-                    top = 0
+                top = 0 if known else starts.size
+                if known:
                     for e in range(starts.size):
                         bottom += starts[e] <= least
                         top += starts[e] <= most
-                    if bottom < top:
-                        for x in range(n):
-                            t = a + b * s[x] - drop[x]
-                            index[x] = t - (k + g * w[x]) * (t - 58.0)
-                else:
+                if bottom < top:
                     for x in range(n):
-                        # A neighbour of weight 0 takes no part: its nodata must not spread.
-                        c = t_left[first + x]
-                        c2 = c if s[x] == 0.0 else c + 1
-                        i1 = k_left[first + x]
-                        i2 = i1 if w[x] == 0.0 else i1 + 1
-                        t = t_rows[r, m, c] + (t_rows[r, m, c2] - t_rows[r, m, c]) * s[x] - drop[x]
-                        f = k_rows[r, m, i1] + (k_rows[r, m, i2] - k_rows[r, m, i1]) * w[x]
-                        index[x] = t - f * (t - 58.0)
-                        drop[x] = drop[x] if index[x] == index[x] else np.nan
+                        t = (a if s[x] == 0.0 else a + b * s[x]) - drop[x]
+                        index[x] = t - (k if w[x] == 0.0 else k + g * w[x]) * (t - 58.0)
                 shared += one[bottom]
                 seen |= one[bottom]
                 for e in range(bottom, top):
@@ -675,15 +630,15 @@ def _comfort(warm: Any, dry: Any, ref: Any, elevation: Any, lapse: Any, table: A
                     seen |= one[e + 1]
                     for x in range(n):
                         counts[x] += change if index[x] >= edge else 0
-            for x in range(n):
-                counts[x] += shared
-                best[x] = 0
+                if not known:
+                    for x in range(n):
+                        drop[x] = drop[x] if index[x] == index[x] else np.nan
             level = 0
             while seen:
                 if seen & 15:
                     for x in range(n):
                         # Months first, then the lower level: the largest is the mode.
-                        key = (((counts[x] >> (4 * level)) & 15) << 4) | (15 - level)
+                        key = ((((counts[x] + shared) >> (4 * level)) & 15) << 4) | (15 - level)
                         best[x] = key if key > best[x] else best[x]
                 seen >>= 4
                 level += 1

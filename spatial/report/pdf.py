@@ -85,19 +85,19 @@ def write_pdf(document: Document, path: Path) -> None:
         See `require_weasyprint`.
     """
     weasyprint = require_weasyprint()
-    page = weasyprint.HTML(string=html_of(document), url_fetcher=_Pictures(weasyprint, document))
+    page = weasyprint.HTML(string=html_of(document), url_fetcher=_fetcher(weasyprint, document))
     page.write_pdf(str(path))
 
 
-class _Pictures:
-    """The pictures of a document by their addresses; no other address is ever asked."""
+def _fetcher(weasyprint: Any, document: Document) -> Any:
+    """Answers with the pictures of the document by their addresses; no other address is ever asked."""
+    found = [block for _, _, _, blocks in _counted(document) for _, block in blocks if isinstance(block, Figure)]
+    pictures = {_ADDRESS.format(k): block.png for k, block in enumerate(found, start=1)}
 
-    def __init__(self, weasyprint: Any, document: Document) -> None:
-        self._answer = weasyprint.urls.URLFetcherResponse
-        found = [block for _, _, _, blocks in _counted(document) for _, block in blocks if isinstance(block, Figure)]
-        self._pictures = {_ADDRESS.format(k): block.png for k, block in enumerate(found, start=1)}
+    class Pictures(weasyprint.urls.URLFetcher):  # type: ignore[misc]
+        def fetch(self, url: str, headers: Any = None) -> Any:
+            if url not in pictures:
+                raise ValueError(f"报告不取外部资源 / a report fetches nothing: {url[:80]}")
+            return weasyprint.urls.URLFetcherResponse(url, pictures[url], {"Content-Type": "image/png"})
 
-    def __call__(self, url: str) -> Any:
-        if url not in self._pictures:
-            raise ValueError(f"报告不取外部资源 / a report fetches nothing: {url[:80]}")
-        return self._answer(url, self._pictures[url], {"Content-Type": "image/png"})
+    return Pictures()

@@ -139,9 +139,9 @@ def finish_levels(base: Path, half: Path | None, *, classes: bool) -> list[Path]
 # -- the file itself: TIFF 6.0, BigTIFF --------------------------------------------------------------------------------
 
 _SUBFILE, _OFFSETS, _COUNTS = 254, 324, 325
-_LAYOUT = b"LAYOUT=IFDS_BEFORE_DATA\nKNOWN_INCOMPATIBLE_EDITION=NO\n "
-_HEAD = b"GDAL_STRUCTURAL_METADATA_SIZE=%06d bytes\n" % len(_LAYOUT) + _LAYOUT
-"""What GDAL expects behind the header of a COG; a writer that edits the file puts YES\\n over NO\\n and the space."""
+_PLANES = 284
+
+
 _OF_OVERVIEWS = {
     254, 256, 257, 258, 259, 262, 277, 284, 317, 322, 323, 324, 325, 338, 339, 42113,
 }  # fmt: skip
@@ -214,6 +214,19 @@ def _directory(entries: dict[int, _Entry], at: int, following: int) -> bytes:
     return struct.pack("<Q", len(entries)) + table + struct.pack("<Q", following) + long
 
 
+def _mark(entries: dict[int, _Entry]) -> bytes:
+    """What GDAL expects behind the header of a COG; a writer that edits the file puts YES over NO and the space."""
+    apart = entries[_PLANES].data[0] == 2
+    layout = (
+        b"LAYOUT=IFDS_BEFORE_DATA\nBLOCK_ORDER=ROW_MAJOR\nBLOCK_LEADER=SIZE_AS_UINT4\n"
+        b"BLOCK_TRAILER=LAST_4_BYTES_REPEATED\n"
+        + (b"INTERLEAVE=BAND\n" if apart else b"")
+        + b"KNOWN_INCOMPATIBLE_EDITION=NO\n "
+    )
+    whole = b"GDAL_STRUCTURAL_METADATA_SIZE=%06d bytes\n" % len(layout) + layout
+    return whole + bytes(-len(whole) % 8)
+
+
 def assemble(target: Path, base: Path, levels: Sequence[Path]) -> None:
     """Put a raster and its overviews into one COG; no tile is decoded.
 
@@ -237,16 +250,19 @@ def assemble(target: Path, base: Path, levels: Sequence[Path]) -> None:
         entries[_OFFSETS] = _entry(_LONG8, directory.offsets)  # of the right length; the numbers come below
         entries[_COUNTS] = _entry(_LONG, directory.counts)
         made.append(entries)
-    first = 16 + len(_HEAD) + -len(_HEAD) % 8
+    mark = _mark(made[0])
+    first = 16 + len(mark)
     places = list(np.cumsum([first, *map(_size, made)]))
     end = int(places[-1])
     for entries, directory in reversed(list(zip(made, found, strict=True))):
-        ends = np.cumsum(directory.counts, dtype=np.uint64) + np.uint64(end)
-        begins = np.where(directory.counts > 0, ends - directory.counts, np.uint64(0))
+        # Before a tile its size, after it its last four bytes again, as GDAL's mark of the layout says.
+        held = np.where(directory.counts > 0, directory.counts + np.uint64(8), np.uint64(0))
+        ends = np.cumsum(held, dtype=np.uint64) + np.uint64(end)
+        begins = np.where(directory.counts > 0, ends - directory.counts - np.uint64(4), np.uint64(0))
         entries[_OFFSETS] = _entry(_LONG8, begins)
         end = int(ends[-1])
     with target.open("wb") as out:
-        out.write(struct.pack("<2sHHHQ", b"II", 43, 8, 0, first) + _HEAD.ljust(first - 16, b"\0"))
+        out.write(struct.pack("<2sHHHQ", b"II", 43, 8, 0, first) + mark)
         for number, entries in enumerate(made):
             following = int(places[number + 1]) if number + 1 < len(made) else 0
             out.write(_directory(entries, int(places[number]), following))
@@ -259,4 +275,5 @@ def _copy_tiles(directory: _Directory, out: BinaryIO) -> None:
         for offset, count in zip(directory.offsets.tolist(), directory.counts.tolist(), strict=True):
             if count:
                 file.seek(offset)
-                out.write(file.read(count))
+                tile = file.read(count)
+                out.write(struct.pack("<I", count) + tile + tile[-4:].rjust(4, b"\0"))

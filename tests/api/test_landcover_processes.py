@@ -1,4 +1,4 @@
-"""Land cover on the sample scenes by command and by OGC process: two dates, their change, and the way into land use."""
+"""Land cover on the sample scenes: 2019 by command, 2024 and the change as OGC processes, and the way into land use."""
 
 import contextlib
 import io
@@ -20,9 +20,9 @@ import sample_analyses as sample
 
 ROOT = Path(__file__).parents[2]
 LAYERS = ("surface-reflectance", "surface-reflectance-2024", "landcover-samples", "landcover-reference", "counties")
-BBOX = (114.64, 30.47, 114.74, 30.56)
-"""Town, quarry, wetland, lake, fields and forest."""
-TREES = 20
+BBOX = (114.5, 30.47, 114.74, 30.7)
+"""Most of the scenes, so that each class has its reference units."""
+QUICK = {"trees": 20, "samples_per_class": 150, "reference": "landcover-reference"}
 BARE = 13
 
 
@@ -72,7 +72,9 @@ def installation(tmp_path_factory):
 def commanded(installation):
     """The scene of 2019 by the command line, published."""
     command = [sys.executable, "-m", "spatial.cli", "run", "land-cover", "--bbox", ",".join(map(str, BBOX))]
-    command += ["--trees", str(TREES), "--reference", "landcover-reference", "--publish", "--json"]
+    for name, value in QUICK.items():
+        command += ["--param", f"{name}={value}"]
+    command += ["--publish", "--json"]
     done = subprocess.run(command, env=os.environ | installation[2], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -99,18 +101,27 @@ def executed(client, process, inputs):
 
 @pytest.fixture(scope="module")
 def processed(installation):
-    """Both scenes as processes: the documents of 2019 and 2024."""
-    inputs = {"bbox": list(BBOX), "trees": TREES, "reference": "landcover-reference"}
-    later = inputs | {"scene": "surface-reflectance-2024", "class_field": "class_2024"}
-    return [executed(installation[0], "land-cover", given) for given in (inputs, later)]
+    """The scene of 2024 as a process: its results document."""
+    return executed(
+        installation[0],
+        "land-cover",
+        QUICK | {"bbox": list(BBOX), "scene": "surface-reflectance-2024", "class_field": "class_2024"},
+    )
 
 
-def test_the_process_gives_the_raster_of_the_command(installation, commanded, processed):
-    answer = installation[0].get(processed[0]["class"]["href"])
-    with rasterio.open(io.BytesIO(answer.content)) as a, rasterio.open(commanded["rasters"]["class"]) as b:
-        assert a.transform == b.transform
-        assert a.descriptions == b.descriptions
+def test_the_process_hands_out_and_publishes_its_map(installation, processed):
+    client, store, _ = installation
+    layer = store.snapshot().catalog[processed["result"]["layers"]["class"]]
+    assert layer.theme == ("results", "land-cover")
+    assert "合成" in layer.display_title().zh
+    assert set(layer.derived_from) >= {"surface-reflectance-2024", "landcover-samples", "landcover-reference"}
+    assert client.get(f"/tiles/{layer.id}/tilejson.json").status_code == 200
+    answer = client.get(processed["class"]["href"])
+    published = store.snapshot().raster(layer.id)
+    with rasterio.open(io.BytesIO(answer.content)) as a, rasterio.open(published.path) as b:
+        assert a.descriptions == ("class", "applicable")
         assert np.array_equal(a.read(), b.read())
+        assert set(np.unique(a.read(1)).tolist()) <= set(range(13)), "bare land is not mapped"
 
 
 def test_what_the_planner_must_know_is_said(commanded):
@@ -131,20 +142,11 @@ def test_the_quarry_is_outside_the_area_of_applicability(commanded):
         row, col = dataset.index(114.7010, 30.5010)
         quarry = dataset.read(2)[row - 5 : row + 6, col - 5 : col + 6]
         assert dataset.descriptions[1] == "applicable"
-        assert (quarry == 2).mean() > 0.9 > 0.5 > (dataset.read(2) == 2).mean()
+        assert (quarry == 2).mean() > 0.7 > 0.4 > (dataset.read(2) == 2).mean()
 
 
-def test_the_result_is_a_synthetic_layer_in_the_tree(installation, processed):
-    client, store, _ = installation
-    layer = store.snapshot().catalog[processed[0]["result"]["layers"]["class"]]
-    assert layer.theme == ("results", "land-cover")
-    assert "合成" in layer.display_title().zh
-    assert set(layer.derived_from) >= {"surface-reflectance", "landcover-samples", "landcover-reference"}
-    assert client.get(f"/tiles/{layer.id}/tilejson.json").status_code == 200
-
-
-def test_the_change_between_the_published_maps(installation, processed):
-    earlier, later = (document["result"]["layers"]["class"] for document in processed)
+def test_the_change_between_the_published_maps(installation, commanded, processed):
+    earlier, later = commanded["layers"]["class"], processed["result"]["layers"]["class"]
     found = executed(installation[0], "land-cover-change", {"earlier": earlier, "later": later})["result"]
     kinds = {row["class"]: row["km2"] for row in found["tables"]["by_change"]}
     assert kinds[2] > 3, "cropland became town"
@@ -171,12 +173,12 @@ def test_the_map_becomes_a_version_of_land_use(installation, commanded, tmp_path
             resampling=Resampling.mode, init_dest_nodata=False,
         )  # fmt: skip
         use.write(new, 1)
-        row, col = use.index(114.69, 30.515)
+        row, col = use.index(114.62, 30.585)
     changed = new != old
     assert changed.any()
     assert not (new == 0).any()
     box = np.zeros_like(changed)
-    box[row - 7 : row + 8, col - 7 : col + 8] = True
+    box[row - 14 : row + 15, col - 15 : col + 16] = True
     assert not changed[~box].any(), "nothing changes outside the window"
     ingest_file(installation[1], "land-use", path, version="2019-land-cover")
     raster = installation[1].snapshot().raster("land-use")

@@ -33,7 +33,8 @@ def installation(tmp_path_factory):
     from spatial.settings import PROJECT_ROOT, Settings
 
     folder = tmp_path_factory.mktemp("dual")
-    env = sample.environment(folder, layers_dir=PROJECT_ROOT / "layers")
+    # A busy machine may hold a sign of life back; a job taken for lost begins again and its progress falls to 0.
+    env = sample.environment(folder, layers_dir=PROJECT_ROOT / "layers", job_lost_after_s=120)
     with contextlib.ExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         for name, value in env.items():
