@@ -80,7 +80,9 @@ def class_legend(raster: ReportRaster, band: str) -> Legend:
         titles = {value: Text.model_validate(c["title"]) for value, c in styled.items()}
         return Legend(tuple(styled), tuple(str(c["color"]) for c in styled.values()), tuple(titles.values()))
     values = tuple(sorted(domain))
-    if set(styled) & set(values) and len(set(values) - set(styled)) <= 1 and raster.style.get("type") == "classes":
+    shared = set(styled) & set(values)
+    alike = all(Text.model_validate(styled[v]["title"]) == domain[v] for v in shared)
+    if shared and alike and len(set(values) - shared) <= 1:
         # Another band with the same classes (2020 rules): the same colours, and grey for what was not graded.
         colors = tuple(str(styled[v]["color"]) if v in styled else "#bdbdbd" for v in values)
     else:
