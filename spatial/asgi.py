@@ -76,7 +76,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
             CORSMiddleware,
             allow_origins=list(chosen.cors_origins),
             allow_methods=["GET", "HEAD", "POST", "DELETE", "OPTIONS"],
-            expose_headers=["Content-Crs", "ETag", "Link", "Location", "Preference-Applied"],
+            expose_headers=["Content-Crs", "ETag", "Link", "Location", "OneMap-Left-Out", "Preference-Applied"],
         )
         middleware.insert(0, cors)
     app = Starlette(

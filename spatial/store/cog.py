@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TILE", "assemble", "creation_options", "finish_levels", "halve"]
 
-TILE = 512
+TILE = 256
+"""Side of a tile. Small: a live tile reads few cells of many bands."""
 _STRIP = 1024
 """Rows halved at once; even, so that no cell depends on it."""
 
@@ -41,6 +42,7 @@ def creation_options() -> dict[str, Any]:
         "zstd_level": 1,
         "predictor": 2,
         "num_threads": 2,
+        "photometric": "MINISBLACK",  # four bands of classes are no picture with transparency
     }
 
 

@@ -56,7 +56,9 @@ def test_status_and_results_link_the_documents(installation):
     assert documents["docx"]["href"].endswith(base.partition("/api/")[2] + "/report.docx")
 
 
-@pytest.mark.parametrize(("name", "kind", "magic"), [("report.docx", WORD, b"PK"), ("report.pdf", "application/pdf", b"%PDF")])
+@pytest.mark.parametrize(
+    ("name", "kind", "magic"), [("report.docx", WORD, b"PK"), ("report.pdf", "application/pdf", b"%PDF")]
+)
 def test_the_files_come_with_type_name_and_etag(installation, name, kind, magic):
     client, _, job = installation
     address = f"/api/v1/jobs/{job.id}/files/{name}"

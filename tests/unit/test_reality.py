@@ -100,7 +100,10 @@ def test_slope_classes_do_not_depend_on_strips():
     use = rng.integers(0, 5, (40, 30))
     areas = rng.uniform(1, 2, 40)
     whole = area_by_slope(slope, use, areas, (1, 2), (2, 6, 15, 25))
-    parts = sum(area_by_slope(slope[k : k + 7], use[k : k + 7], areas[k : k + 7], (1, 2), (2, 6, 15, 25)) for k in range(0, 40, 7))
+    parts = sum(
+        area_by_slope(slope[k : k + 7], use[k : k + 7], areas[k : k + 7], (1, 2), (2, 6, 15, 25))
+        for k in range(0, 40, 7)
+    )
     assert whole == pytest.approx(parts)
     assert whole.sum() == pytest.approx((areas[:, None] * (np.isin(use, (1, 2)) & ~np.isnan(slope))).sum())
 
