@@ -57,8 +57,8 @@ class DualEvaluation:
         zh="资源环境承载能力和国土空间开发适宜性评价：生态保护重要性、农业生产适宜性、城镇建设适宜性"
         "（2019 判别矩阵与 2020 规则），畜牧业与渔业规则图层，潜力与冲突图，分单元承载规模；缺少的因子列为未评价。",
         en="Carrying capacity and suitability of land: importance for ecology, suitability for farming and for towns (2019 "
-        "matrices and 2020 rules), livestock and fishery by rules, potential and conflict maps, capacity by unit; factors without data are listed as not "
-        "assessed.",
+        "matrices and 2020 rules), livestock and fishery by rules, potential and conflict maps, capacity by "
+        "unit; factors without data are listed as not assessed.",
     )
     method: ClassVar[str] = (
         "双评价技术指南（2019-07）单项评价与集成评价，双评价指南（试行）（2020-01）规则；docs/methods/dual-evaluation.md"

@@ -167,6 +167,8 @@ def test_nodata_of_a_climate_cell_reaches_its_neighbours_only(urban: UrbanRules)
     z, ref = np.zeros((1, 5)), np.zeros((1, 3))
     assert np.isnan(accumulated_temperature(t, z, ref, at)).tolist() == [[False, False, False, True, True]]
     assert np.isnan(comfort(t, f, z, ref, at, urban.comfort.thi)).tolist() == [[False, False, False, True, True]]
+    t[4, 0, 2], f[7, 0, 2] = 20.0, np.nan
+    assert np.isnan(comfort(t, f, z, ref, at, urban.comfort.thi)).tolist() == [[False, False, False, True, True]]
 
 
 # -- the formulas as they are written, against the kernels -------------------------------------------------------------

@@ -1,0 +1,94 @@
+"""The notebooks run as they stand, on the sample data; this is also the dual evaluation end to end, report included."""
+
+import importlib.util
+import json
+import re
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from spatial.settings import PROJECT_ROOT
+
+FOLDER = PROJECT_ROOT / "notebooks"
+NOTEBOOK = FOLDER / "dual-evaluation.ipynb"
+
+
+@pytest.fixture(scope="module")
+def notebook():
+    return json.loads(NOTEBOOK.read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def executed(notebook, tmp_path_factory):
+    """The names that the cells have defined, in an installation of its own with all sample layers."""
+    from spatial.catalog import load_catalog
+    from spatial.intake import publish_layer
+    from spatial.library import _store
+    from spatial.settings import settings
+
+    spec = importlib.util.spec_from_file_location("execute_notebook", FOLDER / "execute.py")
+    program = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(program)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ONEMAP_VAR_DIR", str(tmp_path_factory.mktemp("notebook")))
+        patch.setenv("ONEMAP_STORE", "duckdb")
+        patch.setenv("ONEMAP_LAYERS_DIR", str(PROJECT_ROOT / "layers"))
+        settings.cache_clear()
+        store = _store()
+        for layer in load_catalog(PROJECT_ROOT / "layers").values():
+            if layer.id in NEEDED:
+                publish_layer(store, layer)
+        yield program.execute(json.loads(json.dumps(notebook)))
+        settings.cache_clear()
+    store.close()
+
+
+def needed():
+    from analyses.dual_evaluation import DualEvaluation
+
+    return {spec.layer for spec in DualEvaluation.inputs}
+
+
+NEEDED = needed()
+
+
+def test_it_is_kept_with_outputs_small_and_without_paths(notebook):
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    assert all(cell["outputs"] for cell in cells[1:])
+    text = NOTEBOOK.read_text("utf-8")
+    assert len(text) < 1_000_000
+    assert '"image/png"' in text
+    assert not re.search(r"/(home|root|tmp|work|Users)/", text)
+    assert "Traceback" not in text
+
+
+def test_every_cell_runs_and_says_what_the_kept_outputs_say(notebook, executed):
+    result = executed["r"]
+    assert result.documents.keys() == {"docx", "pdf"}
+    kept = "".join("".join(o.get("data", {}).get("text/plain", ())) for c in notebook["cells"] for o in c.get("outputs", ()))
+    assert "report.docx" in kept
+    first = result.table("urban_by_unit").nlargest(8, "unsuitable_land_percent")["name"].iloc[0]
+    assert first in kept
+
+
+def test_the_word_report_of_the_whole_evaluation(executed):
+    """Maps of every class raster, conflicts, capacity with rain-fed apart, examples, and unverified thresholds marked."""
+    result = executed["r"]
+    import docx
+
+    opened = docx.Document(str(result.documents["docx"]))
+    headings = [p.text for p in opened.paragraphs if p.style.name.startswith("Heading")]
+    for title in ("生态保护重要性", "农业生产适宜性", "城镇建设适宜性", "潜力与冲突", "资源环境承载规模", "解释示例", "附表"):
+        assert any(title in heading for heading in headings), title
+    assert len(opened.inline_shapes) >= 12
+    with zipfile.ZipFile(result.documents["docx"]) as file:
+        xml = file.read("word/document.xml").decode("utf-8")
+    for said in ("雨养", "rain-fed", "未对照原文", "unverified", "未评价", "not assessed", "合成", "神农架林区"):
+        assert said in xml, said
+    for factor in result.factors:
+        assert factor["title"]["zh"] in xml, factor["id"]
+    for one in result.provenance["inputs"]:
+        assert one["sha256"][:12] in xml, one["layer"]
+    assert Path(result.documents["pdf"]).stat().st_size < 15_000_000
