@@ -210,7 +210,10 @@ def cpu_of(pids: list[int]) -> float:
 def measured(inside: dict[str, Any], *, workers: tuple[int, ...] = ()) -> dict[str, Any]:
     """Run one step in a process of its own; its answer with peak memory and, where there are workers, their CPU."""
     program = subprocess.Popen(
-        [sys.executable, str(HERE / "analysis_province.py"), "--inside", json.dumps(inside)], stdout=subprocess.PIPE, text=True, cwd=ROOT
+        [sys.executable, str(HERE / "analysis_province.py"), "--inside", json.dumps(inside)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
     )
     before = cpu_of(list(workers))
     with Memory(program.pid, *workers) as memory:

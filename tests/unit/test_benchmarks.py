@@ -90,3 +90,34 @@ def test_readme_quotes_the_statements_and_the_results(monkeypatch: pytest.Monkey
     assert quoted[1] == (BENCHMARKS / "raw.sql").read_text("utf-8").strip()
     results = json.loads((BENCHMARKS / "results.json").read_text("utf-8"))
     assert load("report", monkeypatch).tables(results) in readme
+
+
+def test_readme_quotes_the_analysis_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    for name in ("report", "analysis_chain", "analysis_province"):
+        load(name, monkeypatch)
+    readme = (BENCHMARKS / "README.md").read_text("utf-8")
+    for name, table in load("analysis_report", monkeypatch).tables().items():
+        assert f"<!-- {name} begin -->\n{table}\n<!-- {name} end -->" in readme
+
+
+def test_the_chain_of_the_peers_is_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The expressions that the peers compute give the same number as our weights, edges and grades."""
+    chain = load("analysis_chain", monkeypatch)
+    assert chain.EDGES == (3.0, 8.0, 15.0, 25.0)
+    assert chain.GRADES == (5.0, 4.0, 3.0, 2.0, 1.0)
+    assert chain.WEIGHTS == (0.25, *[0.15] * 5)
+    assert sum(chain.WEIGHTS) == pytest.approx(1)
+
+
+def test_windows_of_the_benchmark_province_have_their_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    from affine import Affine
+    from odc.geo.geobox import GeoBox
+
+    from spatial.jobs.inputs import window_of
+
+    province = load("analysis_province", monkeypatch)
+    affine = Affine(province.CELL, 0, province.WEST, 0, -province.CELL, province.NORTH)
+    grid = GeoBox((province.ROWS, province.COLS), affine, "EPSG:4490")
+    for size, (rows, cols) in province.SIZES.items():
+        assert window_of(grid, province.bbox(size))[2:] == (rows, cols)
