@@ -21,6 +21,7 @@ __all__ = [
     "ECOLOGY_OUT",
     "IMPORTANCE",
     "KNOCK_OUT",
+    "NO_LIMIT_COLOUR",
     "REASON_COLOURS",
     "SUITABILITY",
     "AreaTally",
@@ -71,7 +72,7 @@ _PATCH_TITLES = {k: Text(zh=f"{k} {t.zh[2:]}", en=t.en) for k, t in _GRADE_TITLE
 _GRADE_COLOURS = {1: "#1a9850", 2: "#91cf60", 3: "#fee08b", 4: "#fc8d59", 5: "#d73027"}
 _IMPORTANCE_COLOURS = {1: "#e5f5e0", 3: "#41ab5d", 5: "#00441b"}
 _MASKED_COLOUR = "#00441b"
-_NO_LIMIT_COLOUR = "#e3e8e0"
+NO_LIMIT_COLOUR = "#e3e8e0"
 """Colour of «no limit» in maps of the limiting factor."""
 REASON_COLOURS = (
     "#88ccee", "#332288", "#f0e442", "#7f3b08", "#0072b2", "#d55e00", "#999999", "#8400cd", "#fdbf6f", "#000000",
@@ -167,7 +168,7 @@ def _band_style(band: Band, classes: Mapping[int, tuple[str, Text, str]]) -> lis
     else:
         chained = [code for code in codes if code not in (NO_LIMIT, ECOLOGY_OUT)]
         colours = {code: REASON_COLOURS[k % len(REASON_COLOURS)] for k, code in enumerate(chained)}
-        colours |= {NO_LIMIT: _NO_LIMIT_COLOUR, ECOLOGY_OUT: _MASKED_COLOUR}
+        colours |= {NO_LIMIT: NO_LIMIT_COLOUR, ECOLOGY_OUT: _MASKED_COLOUR}
     return [{"value": code, "color": colours[code], "title": (band.domain or {})[code].model_dump()} for code in codes]
 
 

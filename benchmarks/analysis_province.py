@@ -235,7 +235,7 @@ def inside_run(
     from spatial.store.datastore import DataStore
 
     store = DataStore.open(settings(run_workers=threads, dask_scheduler=scheduler))
-    out = FOLDER / "out" / "result.tif"
+    out = FOLDER / f"out-{os.getpid()}" / "result.tif"
     shutil.rmtree(out.parent, ignore_errors=True)
     out.parent.mkdir(parents=True)
     said: list[tuple[float, float, str]] = []

@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import cycle
 from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import urlencode
 
@@ -19,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from analyses.chain import NO_LIMIT, Graded
+from analyses.evaluation_result import NO_LIMIT_COLOUR, REASON_COLOURS
 from analyses.whatif import NOT_LOCAL, Recorded, Scenario, adjustable, factors_of, recorded, result_of, scenario
 from spatial.catalog import Text
 from spatial.errors import InvalidParameter, SpatialError
@@ -55,14 +55,7 @@ _GRADE_TITLES = (
     ("4 级", "Grade 4"),
     ("5 级", "Grade 5"),
 )
-_NO_LIMIT = "#e3e8e0"
-_WATER = "#4292c6"
 _CLASSES = ("#1a9850", "#fee08b", "#d73027", "#7b8794")
-# Neighbours in a chain should differ at a glance; drawn by position and repeated after twelve.
-_REASONS = (
-    "#8c510a", "#dfa857", "#fdae61", "#00a6a6", "#7b3294", "#1b7837", "#e7298a", "#66a61e", "#b39ddb", "#e31a1c",
-    "#525252", "#80cdc1",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -121,11 +114,9 @@ def whatif_tile(plan: Plan, address: Address, *, ext: str, size: int = 256) -> b
 
 
 def _reason_colours(found: Recorded) -> dict[int, str]:
-    colours = {NO_LIMIT: _NO_LIMIT}
-    free = cycle(_REASONS)
-    for code, station in enumerate(found.chain.stations, start=NO_LIMIT + 1):
-        colours[code] = _WATER if station.id == "water-surface" else next(free)
-    return colours
+    """The colours of the class layer's limiting factors: by position in the chain."""
+    stations = range(len(found.chain.stations))
+    return {NO_LIMIT: NO_LIMIT_COLOUR} | {NO_LIMIT + 1 + k: REASON_COLOURS[k % len(REASON_COLOURS)] for k in stations}
 
 
 def legend(found: Recorded, result: Layer | None, shown: Shown) -> list[dict[str, Any]]:

@@ -74,6 +74,13 @@ def _lines(shapes: Any) -> tuple[NDArray[np.float64], ...]:
 
 def class_legend(raster: ReportRaster, band: str) -> Legend:
     """Legend of a band: the raster's style where it draws this band, else its domain in qualitative colours."""
+    own = (raster.style.get("bands") or {}).get(band)
+    if own:
+        return Legend(
+            tuple(int(c["value"]) for c in own),
+            tuple(str(c["color"]) for c in own),
+            tuple(Text.model_validate(c["title"]) for c in own),
+        )
     styled = {int(c["value"]): c for c in raster.style.get("classes", ())}
     domain = next((b.domain for b in raster.bands if b.name == band), None) or {}
     if raster.style.get("type") == "classes" and raster.style.get("band", band) == band and styled:

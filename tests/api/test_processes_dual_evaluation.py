@@ -151,11 +151,3 @@ def test_asynchronous_with_progress_maps_tables_and_links(client, store):
     assert "截断" in said
     assert "排序" in said
     assert ".tif" not in json.dumps(document["rasters"])
-
-
-def test_synchronous_gives_the_same_tables_and_publishes_nothing(client, store):
-    before = set(store.snapshot().catalog)
-    answer = client.post(EXECUTION, json={"inputs": WINDOW | {"units": "prefecture"}})
-    assert answer.status_code == 200, answer.text
-    assert answer.json()["result"]["layers"] == {}
-    assert set(store.snapshot().catalog) == before

@@ -1,4 +1,4 @@
-"""The synthetic layers of the dual evaluation go through intake into each store and come back as the files hold them."""
+"""The synthetic layers of dual evaluation and land cover go through intake into each store and come back as in the files."""
 
 import json
 from pathlib import Path
@@ -16,8 +16,9 @@ from spatial.store.vector import ItemQuery
 ROOT = Path(__file__).resolve().parents[2]
 RASTERS = (
     "humidity-monthly", "wind", "land-use", "soil", "soil-quality", "carbonate", "meteorological-hazards", "geohazard",
+    "surface-reflectance", "surface-reflectance-2024",
 )  # fmt: skip
-VECTORS = ("hazard-points", "county-capacity")
+VECTORS = ("hazard-points", "county-capacity", "landcover-samples", "landcover-reference")
 
 
 @pytest.fixture(scope="module")

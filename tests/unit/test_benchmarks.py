@@ -101,15 +101,6 @@ def test_readme_quotes_the_analysis_results(monkeypatch: pytest.MonkeyPatch) -> 
         assert f"<!-- {name} begin -->\n{table}\n<!-- {name} end -->" in readme
 
 
-def test_the_chain_of_the_peers_is_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The expressions that the peers compute give the same number as our weights, edges and grades."""
-    chain = load("analysis_chain", monkeypatch)
-    assert chain.EDGES == (3.0, 8.0, 15.0, 25.0)
-    assert chain.GRADES == (5.0, 4.0, 3.0, 2.0, 1.0)
-    assert chain.WEIGHTS == (0.25, *[0.15] * 5)
-    assert sum(chain.WEIGHTS) == pytest.approx(1)
-
-
 def test_windows_of_the_benchmark_province_have_their_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     from affine import Affine
     from odc.geo.geobox import GeoBox
