@@ -22,7 +22,8 @@ RUN pip install --no-deps --editable .
 
 FROM python:3.12-slim-bookworm
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends fontconfig fonts-noto-cjk libexpat1 \
+    && apt-get install -y --no-install-recommends \
+        fontconfig fonts-noto-cjk libexpat1 libharfbuzz-subset0 libpango-1.0-0 libpangoft2-1.0-0 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --user-group --home-dir /var/lib/onemap --create-home onemap
 COPY --from=python /opt/venv /opt/venv

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analyses.masks import release
 from analyses.terrain import metres_per_degree
 from spatial.compiled import compiled
 
@@ -193,6 +194,8 @@ def _relax(
 
 
 _MOST_BUCKETS = 65_536
+_RELEASE_EVERY = 128
+"""Tiles."""
 
 
 def _buckets(cost: NDArray[np.float64], lengths: StepLengths) -> tuple[float, int]:
@@ -307,6 +310,7 @@ def cost_distance(
     queue: list[tuple[float, int, int]] = []
     dirty: dict[tuple[int, int], float] = {}
     visited: set[tuple[int, int]] = set()
+    solved = 0
     share = 0.0
     starts: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for row, col in sources:
@@ -347,6 +351,9 @@ def cost_distance(
                     if 0 <= i + di < down and 0 <= j + dj < right:
                         push(found, i + di, j + dj)
                 visited.add((i, j))
+                solved += 1
+                if solved % _RELEASE_EVERY == 0:  # what is mapped of the files counts as memory of this process
+                    release(time, friction)
             if progress is not None:
                 share = max(share, sum(place not in dirty and place not in busy for place in visited) / (down * right))
                 progress(share)

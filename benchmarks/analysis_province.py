@@ -253,6 +253,7 @@ def inside_run(
     digest = hashlib.sha256()
     for name in sorted(result.rasters):
         digest.update(cells(result.rasters[name]))
+    shutil.rmtree(out.parent)
     parts = [(b[2], round(n[0] - b[0], 2), round(n[1] - b[1], 2)) for b, n in pairwise(said)]
     return {"wall": wall, "cpu": cpu, "parts": parts, "sha256": digest.hexdigest()}
 

@@ -1,10 +1,11 @@
-"""Packages of the distribution that the tests need: PostGIS, Chromium with a Chinese font, QGIS and GDAL's tools.
+"""Packages of the distribution that the tests need: PostGIS, Chromium, Pango, a Chinese font, QGIS and GDAL's tools.
 
 Standard library only, Python >= 3.8. As root they are installed with apt; otherwise the exact line to run is the error.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import shutil
@@ -104,6 +105,22 @@ def browser_driver_runs() -> bool:
     return all(runs([str(driver), "--version"]) for driver in drivers)
 
 
+def has_pango() -> bool:
+    """Whether the libraries that set PDF reports are there (WeasyPrint loads them when it is imported)."""
+    names = ("libpango-1.0.so.0", "libpangoft2-1.0.so.0", "libharfbuzz-subset.so.0")
+    for name in names:
+        try:
+            ctypes.CDLL(name)
+        except OSError:
+            return False
+    return True
+
+
+def pango_packages() -> list[str]:
+    """What PDF reports need beside a font."""
+    return ["libpango-1.0-0", "libpangoft2-1.0-0", "libharfbuzz-subset0"]
+
+
 def for_tests() -> list[Need]:
     """What ``make test`` needs beside Python and Node."""
     needs = []
@@ -114,6 +131,7 @@ def for_tests() -> list[Need]:
     # Small where PostGIS is: both need the same library.
     needs.append(Need("GDAL (ogr2ogr)", lambda: runs(["ogr2ogr", "--version"]), lambda: ["gdal-bin"]))
     needs.append(Need("libatomic (Playwright)", browser_driver_runs, lambda: ["libatomic1"]))
+    needs.append(Need("Pango", has_pango, pango_packages))
     needs.append(Need("中文字体 (a Chinese font)", has_chinese_font, lambda: ["fontconfig", "fonts-noto-cjk"]))
     return needs
 

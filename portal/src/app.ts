@@ -90,6 +90,15 @@ export class App {
     this.emit("layers");
   }
 
+  /** Shows one layer of a group, on top of it, and switches the others of the group off; all of them are listed. */
+  showOne(id: string, group: readonly string[]): void {
+    const known = group.filter((g) => this.info(g));
+    const fresh = known.filter((g) => !this.isActive(g)).map((g) => ({ id: g, opacity: 1, visible: false }));
+    for (const layer of fresh) this.tileErrors.delete(layer.id);
+    this.layers = [...fresh, ...this.layers].map((l) => (known.includes(l.id) ? { ...l, visible: l.id === id } : l));
+    this.emit("layers");
+  }
+
   remove(id: string): void {
     this.layers = this.layers.filter((layer) => layer.id !== id);
     this.tileErrors.delete(id);

@@ -108,6 +108,19 @@ class RunResult:
             "provenance": dict(self.provenance),
         }
 
+    def __repr__(self) -> str:
+        parts = [
+            f"{kind}: {', '.join(names)}"
+            for kind, names in (
+                ("rasters", self.rasters),
+                ("tables", self.tables),
+                ("documents", self.documents),
+                ("not assessed", self.not_assessed),
+            )
+            if names
+        ]
+        return f"<{self.analysis} {self.provenance.get('time', '')}; {'; '.join(parts)}>"
+
     def _repr_html_(self) -> str:
         rows = "".join(
             f"<tr><td>{html.escape(f['title']['zh'])}</td><td>{'已评价' if f['assessed'] else '未评价 not assessed'}</td>"

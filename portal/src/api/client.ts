@@ -1,5 +1,5 @@
 /** The HTTP addresses of the server; every failure becomes a `Problem` that can be shown. */
-import type { AnalysisResult, Catalogue, Explained, Identified, JobStatus, Lang, ProcessDescription, WhatIf } from "./types";
+import type { AnalysisResult, Catalogue, Explained, Identified, JobStatus, Lang, ProcessDescription, ProcessList, WhatIf } from "./types";
 
 /** Address of a path of the server, below whatever prefix the portal is served from. */
 export const address = (path: string): string => new URL(path.replace(/^\//, ""), document.baseURI).href;
@@ -82,6 +82,12 @@ export const getWhatIf = (path: string, changes: Record<string, string> = {}): P
 
 export const getProcess = (id: string, lang: Lang): Promise<ProcessDescription> =>
   json(`/ogc/processes/${id}?f=json&lang=${lang}`);
+
+/** Descriptions of all processes, in the order of the server. */
+export async function getProcesses(lang: Lang): Promise<ProcessDescription[]> {
+  const { processes } = await json<ProcessList>(`/ogc/processes?f=json&lang=${lang}&limit=1000`);
+  return Promise.all(processes.map((p) => getProcess(p.id, lang)));
+}
 
 /** Starts a run; the answer is the job. */
 export const execute = (id: string, inputs: Record<string, unknown>): Promise<JobStatus> =>

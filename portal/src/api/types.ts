@@ -226,6 +226,11 @@ export interface ProcessDescription {
   title: string | Text;
   description?: string | Text;
   inputs: Record<string, ProcessInput>;
+  outputs?: Record<string, { title?: string | Text }>;
+}
+
+export interface ProcessList {
+  processes: { id: string }[];
 }
 
 export interface JobStatus {
@@ -240,12 +245,16 @@ export interface Factor {
   title: Text;
   assessed: boolean;
   note: Text;
+  source?: string;
 }
 
 export interface AnalysisResult {
+  analysis?: string;
   layers: Record<string, string>;
   tables: Record<string, Record<string, unknown>[]>;
   factors: Factor[];
   notes?: Text[];
   provenance: Record<string, unknown>;
+  /** Report of the run by kind (docx, pdf). */
+  documents?: Record<string, { href: string; type: string; title: string }>;
 }

@@ -128,32 +128,50 @@ export interface BuiltForm {
   read: () => Record<string, unknown>;
 }
 
-export function buildForm(fields: FormField[], values: Record<string, string> = {}): BuiltForm {
+/** A value that the user can choose from, for a field that names a layer. */
+export interface Suggestion {
+  value: string;
+  title: string;
+}
+
+const LAYER_PATTERN = "^[a-z][a-z0-9-]";
+
+export function buildForm(
+  fields: FormField[],
+  values: Record<string, string> = {},
+  layers: readonly Suggestion[] = [],
+): BuiltForm {
   const controls = fields.map((field) => {
     const control = makeControl(field, values[field.name]);
     control.id = `input-${field.name}`;
-    control.addEventListener("change", () => (values[field.name] = control.value));
+    const toggle = control instanceof HTMLInputElement && control.type === "checkbox" ? control : null;
+    const text = (): string => (toggle ? String(toggle.checked) : control.value);
+    control.addEventListener("change", () => (values[field.name] = text()));
     const unit = typeof field.schema["x-unit"] === "string" ? ` (${String(field.schema["x-unit"])})` : "";
-    const box = h(
-      "label",
-      { class: "field", title: field.name },
-      h("span", {}, `${field.title}${unit}${field.required ? " *" : ""}`),
-      control,
-      field.description && field.description !== field.title ? h("small", { class: "hint" }, field.description) : null,
-    );
-    return { field, control, box };
+    const name = h("span", {}, `${field.title}${unit}${field.required ? " *" : ""}`);
+    const hint = field.description && field.description !== field.title ? h("small", { class: "hint" }, field.description) : null;
+    const namesLayer = String(field.schema["pattern"] ?? "").startsWith(LAYER_PATTERN) && layers.length > 0;
+    const choices = namesLayer
+      ? h("datalist", { id: `layers-${field.name}` }, layers.map((l) => h("option", { value: l.value }, l.title)))
+      : null;
+    if (choices) control.setAttribute("list", choices.id);
+    const box = h("label", { class: toggle ? "field toggle" : "field", title: field.name }, toggle ? [control, name, hint] : [name, control, hint], choices);
+    return { field, control, text, box };
   });
   return {
     element: h("div", { class: "stack" }, controls.map((c) => c.box)),
     read: () => {
       const inputs: Record<string, unknown> = {};
-      for (const { field, control } of controls) {
+      for (const { field, control, text } of controls) {
         control.removeAttribute("aria-invalid");
         try {
-          const value = readField(field, control.value);
-          if (value !== undefined) inputs[field.name] = value;
+          const value = readField(field, text());
+          // What the server does anyway is not sent.
+          if (value !== undefined && value !== field.schema.default) inputs[field.name] = value;
         } catch (error) {
           control.setAttribute("aria-invalid", "true");
+          // A field inside a closed «details» cannot take the focus.
+          control.closest("details")?.setAttribute("open", "");
           control.focus();
           throw error;
         }
@@ -168,20 +186,26 @@ function makeControl(field: FormField, value: string | undefined): HTMLInputElem
   const initial = value ?? "";
   const fallback = schema.default;
   const shown = fallback === undefined || fallback === null ? "" : typeof fallback === "object" ? JSON.stringify(fallback) : String(fallback);
+  if (field.kind === "boolean" && shown)
+    return h("input", { type: "checkbox", role: "switch", checked: (value ?? shown) === "true" });
   if (field.kind === "boolean" || field.kind === "choice") {
     const options = field.kind === "boolean" ? ["true", "false"] : (schema.enum ?? []).map(String);
     const name = (v: string): string => (field.kind === "boolean" ? t(v === "true" ? "yes" : "no") : v);
     return h(
       "select",
       {},
-      h("option", { value: "" }, shown ? t("defaultIs", { value: name(shown) }) : "—"),
-      options.map((v) => h("option", { value: v, selected: v === initial }, name(v))),
+      shown ? null : h("option", { value: "" }, "—"),
+      options.map((v) =>
+        h("option", { value: v, selected: v === (initial || shown) }, v === shown ? t("optionDefault", { value: name(v) }) : name(v)),
+      ),
     );
   }
   if (field.kind === "number" || field.kind === "integer")
     return h("input", {
       type: "number",
       step: field.kind === "integer" ? "1" : "any",
+      min: schema.minimum ?? schema.exclusiveMinimum,
+      max: schema.maximum ?? schema.exclusiveMaximum,
       value: initial,
       placeholder: shown ? t("defaultIs", { value: shown }) : "",
     });
