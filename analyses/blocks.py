@@ -76,12 +76,12 @@ def run_blocks(
     threads: int = 1,
     scheduler: str | None = None,
     progress: Callable[[float], None] | None = None,
-    inline_cells: int = INLINE_CELLS,
+    inline_cells: int | None = None,
 ) -> None:
     """Do `work` on every window.
 
-    Where: in this thread if the windows have at most `inline_cells` cells; else on the Dask cluster whose worker runs this
-    (if it has more than one thread) or that `scheduler` names; else in `threads` threads.
+    Where: in this thread if the windows have at most `inline_cells` cells (default `INLINE_CELLS`); else on the Dask cluster
+    whose worker runs this (if it has more than one thread) or that `scheduler` names; else in `threads` threads.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def run_blocks(
         if progress is not None:
             progress(done / total)
 
-    if total <= inline_cells:
+    if total <= (INLINE_CELLS if inline_cells is None else inline_cells):
         for window in windows:
             settle(window, work(window, given(window) if given else {}))
         return

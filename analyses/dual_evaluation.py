@@ -135,7 +135,8 @@ class DualEvaluation:
     @classmethod
     def inputs_of(cls, parameters: DualEvaluationParameters) -> tuple[InputSpec, ...]:
         """The layers of a run with these parameters."""
-        return cls.inputs + (cls.npp_inputs if parameters.ecology_method == "npp" else ())
+        chosen = [replace(spec, layer=parameters.land_use) if spec.role == "land_use" else spec for spec in cls.inputs]
+        return (*chosen, *(cls.npp_inputs if parameters.ecology_method == "npp" else ()))
 
     def run(
         self, inputs: Inputs, parameters: DualEvaluationParameters, outputs: Outputs, progress: Progress

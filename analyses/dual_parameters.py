@@ -26,6 +26,16 @@ class DualEvaluationParameters(UrbanSuitabilityParameters):
             "Units of the tables: county, prefecture or province.",
         ),
     )
+    land_use: str = Field(
+        "land-use",
+        pattern=r"^[a-z][a-z0-9-]{0,50}$",
+        json_schema_extra=bilingual(
+            "土地利用图层",
+            "Land-use layer",
+            "土地利用的图层编号；可用地表覆盖分类（land-cover）发布的结果，类别代码须相同。",
+            "Layer of land use; a published result of land-cover does, its class codes are the same.",
+        ),
+    )
     profile: Literal["2019", "2020"] = Field(
         "2020",
         json_schema_extra=bilingual(

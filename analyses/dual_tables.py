@@ -88,8 +88,8 @@ class Sums:
         found: dict[str, Any] = {}
         notes: list[Text] = []
         counties = inputs.frames["counties"]
-        units = reporting_units(counties, parameters.units)
-        province = reporting_units(counties, "province")
+        units = reporting_units(counties, parameters.units, part=parameters.bbox is not None)
+        province = reporting_units(counties, "province", part=parameters.bbox is not None)
         everything = tuple(range(1, len(self._units.codes) + 1))
         for name, tally in self._tallies.items():
             if name in HUSBANDRY_BANDS:

@@ -256,6 +256,7 @@ def _quantities(inputs: Inputs, rules: EcologicalRules, prepared: Prepared) -> d
         for band, name in enumerate(_SOIL, start=1):
             found[name] = FromField(values_of(inputs.rasters["soil"], band=band), step=2.0**-6)
     if "carbonate" in inputs.rasters:
+        _require_percent(inputs.rasters["carbonate"], rules)
         found["carbonate"] = FromField(values_of(inputs.rasters["carbonate"]), step=2.0**-3)
     if "ndvi" in inputs.rasters:
         found["ndvi"] = FromField(values_of(inputs.rasters["ndvi"]), step=NDVI_STEP)
@@ -265,6 +266,19 @@ def _quantities(inputs: Inputs, rules: EcologicalRules, prepared: Prepared) -> d
         if name in inputs.rasters:
             found[name] = FromField(values_of(inputs.rasters[name]), step=2.0**-6)
     return found
+
+
+def _require_percent(raster: RasterInput, rules: EcologicalRules) -> None:
+    """Refuse shares 0–1 where percents are meant: told by the whole raster, for a single block may well hold no more than 1 %.
+
+    Rasters too large to be held whole are checked block by block against the range of the rule file alone.
+    """
+    rows, cols = raster.source_shape
+    if rows * cols > MOST_CELLS:
+        return
+    rule = rules.inputs["carbonate"]
+    span = rule.range.model_copy(update={"largest_at_least": 1.001})
+    span.require(raster.source(), what=rule.title, unit=rule.unit, layer=raster.layer_id, declared=raster.unit)
 
 
 def _erodibility(inputs: Inputs, engine: EcologyEngine, quantities: dict[str, Source]) -> None:

@@ -260,15 +260,18 @@ class Unit:
     members: tuple[int, ...]
 
 
-def reporting_units(counties: geopandas.GeoDataFrame, level: str) -> list[Unit]:
-    """Units of a level out of the county units; province-administered counties (直管县市) stand by themselves."""
+def reporting_units(counties: geopandas.GeoDataFrame, level: str, *, part: bool = False) -> list[Unit]:
+    """Units of a level out of the county units; province-administered counties (直管县市) stand by themselves.
+
+    With `part`, the run covers a window: all units together are then «所选范围», not the province.
+    """
     codes = [str(c) for c in counties["code"]]
     names = [str(n) for n in counties["name"]] if "name" in counties.columns else codes
     found: dict[str, tuple[str, list[int]]]
     if level == "county":
         found = {code: (name, [k]) for k, (code, name) in enumerate(zip(codes, names, strict=True), start=1)}
     elif level == "province":
-        found = {codes[0][:2] + "0000": ("全省", list(range(1, len(codes) + 1)))}
+        found = {codes[0][:2] + "0000": ("所选范围" if part else "全省", list(range(1, len(codes) + 1)))}
     else:
         found = {}
         lacking = "prefecture_code" not in counties.columns

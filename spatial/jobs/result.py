@@ -148,8 +148,21 @@ def provenance(
     *,
     revision: int,
     job_id: str | None,
+    checksums: Mapping[str, tuple[str, str | None]],
 ) -> dict[str, Any]:
-    """Inputs with versions, every parameter (defaults included), software, time, method, and what was not assessed."""
+    """Inputs with versions, every parameter (defaults included), software, time, method, and what was not assessed.
+
+    Parameters
+    ----------
+    checksums : mapping
+        Layer id → (version, checksum of the file that was published as it). A delivered version has another file than the
+        one that the layer's definition names.
+    """
+
+    def checksum(layer: Layer, version: str) -> str | None:
+        published, found = checksums.get(layer.id, (None, None))
+        return found if published == version else layer.source.sha256
+
     return {
         "analysis": analysis.id,
         "analysis_version": analysis.version,
@@ -165,7 +178,7 @@ def provenance(
                 "layer": layer.id,
                 "version": version,
                 "title": layer.display_title().model_dump(),
-                "sha256": layer.source.sha256,
+                "sha256": checksum(layer, version),
                 "licence": layer.source.licence,
                 "attribution": layer.source.attribution.model_dump(),
                 "synthetic": layer.synthetic is not None,

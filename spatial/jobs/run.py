@@ -101,6 +101,7 @@ def run_analysis(
         writer.require()
     job_id = job_id or str(uuid.uuid4())
     snapshot = datastore.snapshot()
+    checksums = datastore.published_checksums()
     with (
         _scratch(datastore, f"{job_id}-{attempt}") as scratch,
         rasterio.Env(GDAL_CACHEMAX=_GDAL_CACHE),
@@ -113,7 +114,14 @@ def run_analysis(
             written = _in_order(outputs.close(), analysis)
         progress(0.95, "写入结果 writing the result")
         record = provenance(
-            analysis, checked, opened, opened.inputs.grid, result, revision=snapshot.revision, job_id=job_id
+            analysis,
+            checked,
+            opened,
+            opened.inputs.grid,
+            result,
+            revision=snapshot.revision,
+            job_id=job_id,
+            checksums=checksums,
         )
         with ThreadPoolExecutor(opened.inputs.threads) as pool:  # making overviews takes one thread of GDAL's each
             made = pool.map(lambda raster: _to_cog(raster, scratch), written)

@@ -110,8 +110,8 @@ def output_schemas(info: ProcessInfo, call: Call) -> dict[str, dict[str, Any]]:
     outputs["result"] = {
         "title": call.say("结果文档", "Result document"),
         "description": call.say(
-            "图层、统计表、各因子是否评价、说明与溯源",
-            "Layers, tables, which factors were assessed, notes and provenance",
+            "图层、报告（Word、PDF）、统计表、各因子是否评价、说明与溯源",
+            "Layers, report (Word, PDF), tables, which factors were assessed, notes and provenance",
         ),
         "schema": {"type": "object", "contentMediaType": JSON},
     }

@@ -254,7 +254,7 @@ def _watermark(axes: Any, width_mm: float) -> None:
     from matplotlib.patheffects import withStroke
 
     drawn = axes.text(
-        0.5, 0.5, _WATERMARK, transform=axes.transAxes, ha="center", va="center", rotation=22, alpha=0.15,
+        0.5, 0.5, _WATERMARK, transform=axes.transAxes, ha="center", va="center", rotation=22, alpha=0.11,
         color="#000000", fontproperties=font(0.19 * width_mm, bold=True), zorder=8, clip_on=True,
     )  # fmt: skip
     drawn.set_path_effects([withStroke(linewidth=0.012 * width_mm, foreground="#ffffff", alpha=0.2)])

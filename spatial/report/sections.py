@@ -252,7 +252,11 @@ def _warning_map(
     material: ReportMaterial, rows: Sequence[Mapping[str, Any]], colors: Mapping[str, str], synthetic: bool
 ) -> Figure:
     shown = {str(row["code"]): colors.get(str(row.get("colour")), "#ffffff") for row in rows}
-    titles = {str(row["colour"]): _t(str(row["colour_zh"]), str(row["colour_en"])) for row in rows if row.get("colour")}
+    titles = {
+        str(row["colour"]): _t(f"{row['colour_zh']} {row['warning_zh']}", f"{row['colour_en']}: {row['warning_en']}".lower())
+        for row in rows
+        if row.get("colour")
+    }
     order = [name for name in ("red", "orange", "yellow", "blue", "green") if name in titles]
     legend = Legend(
         tuple(range(len(order))), tuple(colors.get(n, "#ffffff") for n in order), tuple(titles[n] for n in order)

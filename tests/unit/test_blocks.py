@@ -244,3 +244,45 @@ def test_a_block_that_kills_every_worker_is_given_up(raster: Any, cluster: Clust
             client, sample.Neighbourhood(raster), [(0, 0, 9, 9)], None, lambda window, arrays: None, lambda: None
         )
     assert client.sent == 4
+
+
+def test_an_analysis_on_a_cluster_has_the_same_bits(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Urban suitability of a part of the sample: in one thread, in three, on the workers; whatever the block."""
+    import rasterio
+
+    from analyses.suitability import UrbanSuitability
+    from spatial.catalog import load_catalog
+    from spatial.intake import publish_layer
+    from spatial.jobs.run import run_analysis
+    from spatial.settings import PROJECT_ROOT, Settings
+    from spatial.store.datastore import DataStore
+
+    monkeypatch.setattr(blocks, "INLINE_CELLS", 0)
+    parameters = {"bbox": [110.0, 30.0, 112.0, 31.5], "apply_location": False}
+    places: dict[str, tuple[int, dict[str, Any]]] = {
+        "one": (1024, {"run_workers": 1}),
+        "three": (100, {"run_workers": 3}),
+        "cluster": (77, {"dask_scheduler": cluster.address}),
+    }
+    found = {}
+    for name, (block, options) in places.items():
+        settings = Settings(layers_dir=PROJECT_ROOT / "layers", var_dir=tmp_path / "var", store="duckdb", **options)
+        store = DataStore.open(settings)
+        try:
+            if name == "one":
+                catalog = load_catalog(settings.layers_dir)
+                for spec in UrbanSuitability.inputs:
+                    publish_layer(store, catalog[spec.layer])
+            monkeypatch.setattr(UrbanSuitability, "__init__", lambda self, size=block: setattr(self, "block", size))
+            result = run_analysis(store, "urban-suitability", parameters, out=tmp_path / f"{name}.tif")
+        finally:
+            store.close()
+        found[name] = {}
+        for raster, path in result.rasters.items():
+            with rasterio.open(path) as file:
+                found[name][raster] = file.read().tobytes()
+    assert found["one"]["class"].strip(b"\0")
+    assert found["three"] == found["one"]
+    assert found["cluster"] == found["one"]

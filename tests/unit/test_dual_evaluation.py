@@ -760,6 +760,7 @@ BAD: dict[str, tuple[Callable[[Province], Any], type[SpatialError], str]] = {
     "wind in km/h": (scaled("wind", 3.6, bands=slice(0, 1)), QualityViolation, r"wind.*m/s"),
     "NDVI times 10000": (scaled("ndvi", 10_000), QualityViolation, "units of the inputs"),
     "NDVI as 0–255": (scaled("ndvi", 255), QualityViolation, "ndvi"),
+    "carbonate as share": (scaled("carbonate", 0.01), QualityViolation, r"carbonate.*%"),
     "carbonate beyond 100 %": (scaled("carbonate", 10), QualityViolation, "carbonate"),
     "hazard levels in percent": (scaled("geohazard", 20), QualityViolation, "geohazard"),
     "land use interpolated": (scaled("land_use", 1, 0.5), QualityViolation, "land-use"),
