@@ -144,9 +144,9 @@ def report_writer(analysis_id: str) -> Writer:
     return made
 
 
-def wants_report(analysis: type[Analysis], asked: bool | None) -> bool:
-    """Whether a run writes a report: as asked, else as the analysis says (class attribute ``report``)."""
-    return bool(getattr(analysis, "report", False)) if asked is None else asked
+def wants_report(analysis: type[Analysis], asked: bool | None, *, kept: bool) -> bool:
+    """Whether a run writes a report: as asked, else if its result is kept and the analysis says so (``report = True``)."""
+    return kept and bool(getattr(analysis, "report", False)) if asked is None else asked
 
 
 def material_of_run(

@@ -78,7 +78,7 @@ def run_analysis(
         File of the first raster; further ones stand beside it as ``<stem>-<name>.tif``. Default: the results folder.
     report : bool, optional
         Write the report as Word and PDF: beside `out` as ``<stem>-report.docx``, else see `documents_folder`. Default: if
-        the analysis has a report (class attribute ``report``); then a missing library costs the document, not the run.
+        the analysis has a report (class attribute ``report``) and the result is kept (`publish` or `out`); then a missing library costs the document, not the run.
     job_id : str, optional
         Names the published layer; default a new one.
     attempt : int
@@ -96,7 +96,9 @@ def run_analysis(
 
     analysis = find_analysis(analysis_id)
     checked = check_parameters(analysis.parameters, parameters, process=analysis_id)
-    writer = report_writer(analysis_id) if wants_report(analysis, report) else None
+    # A result that nobody keeps needs no report: it would cost more than the analysis.
+    kept = publish or out is not None
+    writer = report_writer(analysis_id) if wants_report(analysis, report, kept=kept) else None
     if writer is not None and report:
         writer.require()
     job_id = job_id or str(uuid.uuid4())

@@ -85,7 +85,7 @@ export const getProcess = (id: string, lang: Lang): Promise<ProcessDescription> 
 
 /** Descriptions of all processes, in the order of the server. */
 export async function getProcesses(lang: Lang): Promise<ProcessDescription[]> {
-  const { processes } = await json<ProcessList>(`/ogc/processes?f=json&lang=${lang}&limit=1000`);
+  const { processes } = await json<ProcessList>(`/ogc/processes?f=json&lang=${lang}`);
   return Promise.all(processes.map((p) => getProcess(p.id, lang)));
 }
 

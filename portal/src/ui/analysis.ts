@@ -1,136 +1,213 @@
-/** 分析评价: run an analysis on the current view, follow its job, show the result on the map and in tables. */
-import { dismissJob, execute, getJob, getProcess, getResult, Problem } from "../api/client";
-import type { AnalysisResult, JobStatus, ProcessDescription } from "../api/types";
+/** 分析评价: choose an analysis of the server, run it on the view or the province, follow its job, show its result. */
+import { address, dismissJob, execute, getJob, getProcesses, getResult, Problem } from "../api/client";
+import type { JobStatus, ProcessDescription } from "../api/types";
 import type { App } from "../app";
-import { areaText, type AreaUnit } from "../geo/format";
-import { lang, pick, t, type Key } from "../i18n";
+import { lang, pick, t } from "../i18n";
 import type { MapView } from "../map/mapview";
-import { drawBars } from "./chart";
-import { download, fill, h, icon } from "./dom";
+import { fill, h, icon, type Child } from "./dom";
+import { remember, remembered } from "./jobmemory";
 import { errorBox, loadingBox } from "./notice";
+import { offered } from "./offer";
+import { classLayers, ResultView } from "./resultview";
 import { buildForm, fieldsOf, inLanguage, type BuiltForm } from "./schemaform";
-import { rowName, toCsv, type Row } from "./table";
 
-const PROCESS = "urban-suitability";
 const POLL_MS = 700;
-
-/** Classes of the result in drawing order, with the colours of its map. */
-const CLASSES: readonly { name: string; key: Key; color: string }[] = [
-  { name: "suitable", key: "classSuitable", color: "#1a9850" },
-  { name: "moderate", key: "classModerate", color: "#fee08b" },
-  { name: "unsuitable", key: "classUnsuitable", color: "#d73027" },
-];
-
-const UNITS: readonly { unit: AreaUnit; key: Key }[] = [
-  { unit: "km2", key: "unitKm2" },
-  { unit: "hm2", key: "unitHm2" },
-  { unit: "mu", key: "unitMu" },
-];
 
 type Phase =
   | { name: "idle" }
   | { name: "error"; error: unknown }
   | { name: "running"; job: JobStatus; lost: number }
   | { name: "dismissed" }
-  | { name: "done"; result: AnalysisResult; job: string };
+  | { name: "done"; view: ResultView };
 
 export class AnalysisPanel {
   readonly element = h("section", { class: "stack" });
-  private process: ProcessDescription | null = null;
-  /** Language of `process`. */
+  private processes: ProcessDescription[] | null = null;
+  /** Language of `processes`. */
   private described: string | null = null;
-  private processError: unknown = null;
+  private listError: unknown = null;
+  private chosen = "";
+  private extent: "view" | "whole" = "view";
   private form: BuiltForm | null = null;
-  private readonly values: Record<string, string> = {};
+  /** Process → what was typed into its form. */
+  private readonly values = new Map<string, Record<string, string>>();
   private phase: Phase = { name: "idle" };
-  private unit: AreaUnit = "km2";
   private readonly status = h("div", { class: "stack", id: "analysis-status" });
-  private disposeChart: (() => void) | null = null;
   private timer = 0;
 
   constructor(
     private readonly app: App,
     private readonly view: MapView,
   ) {
+    app.on("layers", () => {
+      if (this.phase.name === "done") this.phase.view.layersChanged();
+    });
+    this.resume();
     this.render();
   }
 
-  /** Fetches the description when the panel is first opened, and again in another language. */
+  /** Fetches the descriptions when the panel is first opened, and again in another language. */
   async open(): Promise<void> {
     const language = lang();
     if (this.described === language) return;
     this.described = language;
-    this.process = null;
-    this.processError = null;
+    this.listError = null;
     this.render();
     try {
-      const found = await getProcess(PROCESS, language);
+      const found = offered(await getProcesses(language));
       // The language may have changed while the answer was on its way.
-      if (this.described === language) this.process = found;
+      if (this.described !== language) return;
+      this.processes = found;
+      if (!found.some((p) => p.id === this.chosen)) this.chosen = found[0]?.id ?? "";
     } catch (error) {
-      this.processError = error;
+      this.listError = error;
       this.described = null;
     }
     this.render();
   }
 
+  private get process(): ProcessDescription | undefined {
+    return this.processes?.find((p) => p.id === this.chosen);
+  }
+
   render(): void {
-    const { process } = this;
-    if (!process) {
-      fill(
-        this.element,
-        h("h3", {}, t("analysis")),
-        this.processError ? errorBox(this.processError, () => void this.open()) : loadingBox(t("loadingProcess")),
-      );
-      return;
-    }
-    this.form = buildForm(fieldsOf(process.inputs, ["bbox"]), this.values);
-    fill(
-      this.element,
-      h("h3", {}, inLanguage(process.title, lang()) || process.id),
-      h("p", { class: "hint" }, inLanguage(process.description, lang())),
-      h("details", { class: "parameters" }, h("summary", {}, t("parameters")), this.form.element),
-      h("p", { class: "hint" }, t("runOnViewHint")),
+    fill(this.element, h("h3", {}, t("analysis")), this.setUp(), this.status);
+    if (this.phase.name === "done") this.phase.view.render();
+    this.show();
+  }
+
+  private setUp(): Child {
+    const { processes, process } = this;
+    if (this.listError) return errorBox(this.listError, () => void this.open());
+    if (!processes) return loadingBox(t("loadingProcess"));
+    if (!process) return h("p", { class: "box" }, t("noProcesses"));
+    const select = h(
+      "select",
+      {
+        id: "process",
+        onchange: () => {
+          this.chosen = select.value;
+          this.render();
+          document.getElementById("process")?.focus();
+        },
+      },
+      processes.map((p) => h("option", { value: p.id, selected: p.id === process.id }, titleOf(p))),
+    );
+    const fields = fieldsOf(process.inputs, ["bbox"]);
+    const leftOut = fields.filter((f) => f.kind === "json");
+    const values = this.values.get(process.id) ?? {};
+    this.values.set(process.id, values);
+    const layers = (this.app.catalogue?.layers ?? []).map((l) => ({ value: l.id, title: pick(l.title) }));
+    this.form = buildForm(fields.filter((f) => f.kind !== "json"), values, layers);
+    return [
+      h("label", { class: "field" }, h("span", {}, t("process")), select),
+      h("p", { class: "hint", id: "process-about" }, inLanguage(process.description, lang())),
+      "bbox" in process.inputs ? this.extentChoice() : null,
+      h(
+        "details",
+        { class: "parameters", open: fields.some((f) => f.required) },
+        h("summary", {}, t("parameters")),
+        this.form.element,
+        leftOut.length
+          ? h(
+              "p",
+              { class: "hint", id: "left-out" },
+              `${t("useApi", { names: leftOut.map((f) => f.title).join(lang() === "zh" ? "、" : ", ") })} `,
+              h("a", { href: address(`/ogc/processes/${process.id}?f=json`), target: "_blank", rel: "noopener" }, process.id),
+            )
+          : null,
+      ),
       h(
         "button",
         { type: "button", class: "button primary", id: "run-analysis", onclick: () => void this.start() },
         icon("chart"),
-        t("runOnView"),
+        t("runAnalysis"),
       ),
-      this.status,
+    ];
+  }
+
+  private extentChoice(): Child {
+    const choices = [
+      { id: "view", key: "extentView" },
+      { id: "whole", key: "extentWhole" },
+    ] as const;
+    return h(
+      "div",
+      { class: "field" },
+      h("span", { id: "extent-label" }, t("runExtent")),
+      h(
+        "div",
+        { class: "segmented", role: "group", "aria-labelledby": "extent-label" },
+        choices.map(({ id, key }) =>
+          h(
+            "button",
+            {
+              type: "button",
+              id: `extent-${id}`,
+              "aria-pressed": String(this.extent === id),
+              onclick: () => {
+                this.extent = id;
+                this.render();
+                document.getElementById(`extent-${id}`)?.focus();
+              },
+            },
+            t(key),
+          ),
+        ),
+      ),
+      h("small", { class: "hint" }, t(this.extent === "view" ? "runOnViewHint" : "runOnWholeHint")),
     );
-    this.show();
   }
 
   /** The current view cut to the province, or null if they do not meet. */
-  private bbox(): number[] | null {
+  private bbox(): [number, number, number, number] | null {
     const [w, s, e, n] = this.view.bbox;
     const [west, south, east, north] = this.app.home;
     const box = [Math.max(w, west), Math.max(s, south), Math.min(e, east), Math.min(n, north)] as const;
-    return box[0] < box[2] && box[1] < box[3] ? box.map((v) => Number(v.toFixed(6))) : null;
+    if (box[0] >= box[2] || box[1] >= box[3]) return null;
+    const [a, b, c, d] = box.map((v) => Number(v.toFixed(6))) as [number, number, number, number];
+    return [a, b, c, d];
   }
 
   private async start(): Promise<void> {
-    if (this.phase.name === "running") return;
-    const bbox = this.bbox();
+    const { process } = this;
+    if (this.phase.name === "running" || !process) return;
     let inputs: Record<string, unknown>;
+    this.view.mark(null);
     try {
-      if (!bbox) throw new RangeError(t("viewOutside"));
-      inputs = { ...this.form?.read(), bbox };
+      inputs = { ...this.form?.read() };
+      if ("bbox" in process.inputs && this.extent === "view") {
+        const bbox = this.bbox();
+        if (!bbox) throw new RangeError(t("viewOutside"));
+        inputs["bbox"] = bbox;
+        this.view.mark(bbox);
+      }
     } catch (error) {
-      this.element.querySelector("details")?.setAttribute("open", "");
       this.set({ name: "error", error: error instanceof RangeError ? new Problem(400, error.message, error.message) : error });
       return;
     }
-    this.view.mark(bbox as [number, number, number, number]);
+    remember(null);
     this.set({ name: "running", job: { jobID: "", status: "accepted", progress: 0 }, lost: 0 });
+    // The button that was pressed can no longer be: the way to stop is next.
+    this.status.querySelector<HTMLElement>("#dismiss-job")?.focus();
     try {
-      const job = await execute(PROCESS, inputs);
+      const job = await execute(process.id, inputs);
+      remember({ process: process.id, job: job.jobID, shown: false });
       this.set({ name: "running", job, lost: 0 });
       this.poll(job.jobID);
     } catch (error) {
-      this.set({ name: "error", error });
+      this.fail(error);
     }
+  }
+
+  /** Takes up the job that this tab was following before the page was loaded anew. */
+  private resume(): void {
+    const job = remembered();
+    if (!job) return;
+    this.chosen = job.process;
+    this.phase = { name: "running", job: { jobID: job.job, status: "accepted", progress: 0 }, lost: 0 };
+    void this.step(job.job);
+    if (!job.shown || this.app.tool === "compare") void this.open();
   }
 
   private poll(id: string): void {
@@ -146,17 +223,21 @@ export class AnalysisPanel {
       if ((this.phase as Phase).name !== "running") return;
       if (job.status === "successful") return await this.finish(id);
       if (job.status === "failed") {
-        const text = job.message ?? t("jobFailed");
-        return this.set({ name: "error", error: new Problem(422, inLanguage(text, "zh"), inLanguage(text, "en")) });
+        // The error document of the results has the message in both languages.
+        await getResult(id);
+        throw new Problem(422, inLanguage(job.message, "zh") || t("jobFailed"), inLanguage(job.message, "en") || t("jobFailed"));
       }
-      if (job.status === "dismissed") return this.set({ name: "dismissed" });
+      if (job.status === "dismissed") return this.stopped();
       this.set({ name: "running", job, lost: 0 });
     } catch (error) {
+      const { phase } = this;
+      if (phase.name !== "running") return;
+      // A job of a server that has been set up anew since: nothing to tell.
+      if (error instanceof Problem && (error.status === 404 || error.status === 410) && !phase.job.progress) return this.forget();
       // A job outlives a broken connection: keep asking for a while before giving up.
-      const { lost, job } = this.phase;
-      const transient = error instanceof Problem && (error.status === 0 || error.status >= 500);
-      if (!transient || lost >= 20) return this.set({ name: "error", error });
-      this.set({ name: "running", job, lost: lost + 1 });
+      const transient = error instanceof Problem && (error.status === 0 || [502, 503, 504].includes(error.status));
+      if (!transient || phase.lost >= 20) return this.fail(error);
+      this.set({ name: "running", job: phase.job, lost: phase.lost + 1 });
     }
     this.poll(id);
   }
@@ -165,13 +246,22 @@ export class AnalysisPanel {
     try {
       const result = await getResult(id);
       await this.app.loadCatalogue();
-      // The map of classes is the result; the single factors stand in the tree.
-      const first = result.layers["class"] ?? Object.values(result.layers)[0];
-      if (first) this.app.add(first);
+      const job = remembered();
+      const process = job?.process ?? result.analysis ?? this.chosen;
+      if (!job?.shown) {
+        // All maps of classes are listed and the first is drawn: one opaque map hides the others.
+        const ids = classLayers(this.app, result).map((l) => l.id);
+        if (ids[0]) this.app.showOne(ids[0], ids);
+        remember({ process, job: id, shown: true });
+      }
       this.view.mark(null);
-      this.set({ name: "done", result, job: id });
+      const outputs = (name: string): string =>
+        inLanguage(this.processes?.find((p) => p.id === process)?.outputs?.[name]?.title, lang()) ||
+        pick(this.app.info(result.layers[name] ?? "")?.title) ||
+        name;
+      this.set({ name: "done", view: new ResultView(this.app, result, id, process, outputs) });
     } catch (error) {
-      this.set({ name: "error", error });
+      this.fail(error);
     }
   }
 
@@ -181,22 +271,37 @@ export class AnalysisPanel {
     window.clearTimeout(this.timer);
     try {
       if (jobID) await dismissJob(jobID);
-      this.view.mark(null);
-      this.set({ name: "dismissed" });
+      this.stopped();
     } catch (error) {
-      this.set({ name: "error", error });
+      this.fail(error);
     }
   }
 
+  private stopped(): void {
+    remember(null);
+    this.view.mark(null);
+    this.set({ name: "dismissed" });
+    this.element.querySelector<HTMLElement>("#run-analysis")?.focus();
+  }
+
+  private fail(error: unknown): void {
+    remember(null);
+    this.set({ name: "error", error });
+  }
+
+  private forget(): void {
+    remember(null);
+    this.set({ name: "idle" });
+  }
+
   private set(phase: Phase): void {
+    if (this.phase.name === "done") this.phase.view.dispose();
     this.phase = phase;
     this.show();
   }
 
   private show(): void {
     const { phase, status } = this;
-    this.disposeChart?.();
-    this.disposeChart = null;
     const button = this.element.querySelector<HTMLButtonElement>("#run-analysis");
     if (button) button.disabled = phase.name === "running";
     switch (phase.name) {
@@ -209,136 +314,34 @@ export class AnalysisPanel {
       case "running":
         return this.showProgress(phase.job, phase.lost > 0);
       case "done":
-        return this.showResult(phase.result, phase.job);
+        return fill(status, phase.view.element);
     }
   }
 
   private showProgress(job: JobStatus, lost: boolean): void {
     const percent = Math.round(job.progress ?? 0);
     const message = lost ? t("reconnecting") : inLanguage(job.message, lang()) || t(job.status === "accepted" ? "queued" : "running");
+    const text = `${message} ${percent}%`;
+    const bar = this.status.querySelector<HTMLProgressElement>("#job-progress");
+    const label = this.status.querySelector("#job-message");
+    if (bar && label && bar.dataset["lang"] === lang()) {
+      // In place: a button made anew at every step would lose the focus.
+      bar.value = percent;
+      if (label.textContent !== text) label.textContent = text;
+      return;
+    }
     fill(
       this.status,
       h(
         "div",
-        { class: "box", role: "status" },
-        h("label", { class: "field" }, h("span", {}, `${message} ${percent}%`), h("progress", { max: 100, value: percent, id: "job-progress" })),
+        { class: "box stack" },
+        h("p", { id: "job-message", role: "status" }, text),
+        h("progress", { max: 100, value: percent, id: "job-progress", "data-lang": lang(), "aria-labelledby": "job-message" }),
         h("button", { type: "button", class: "button", id: "dismiss-job", onclick: () => void this.dismiss() }, t("dismiss")),
       ),
     );
   }
-
-  private showResult(result: AnalysisResult, job: string): void {
-    const layers = Object.values(result.layers);
-    const missing = result.factors.filter((f) => !f.assessed);
-    fill(
-      this.status,
-      h("p", { class: "box success", role: "status" }, t("resultAdded", { layer: layers.join(", ") })),
-      this.areas(result.tables["by_county"] ?? []),
-      h("h4", {}, t("notAssessed", { n: missing.length })),
-      missing.length
-        ? h(
-            "ul",
-            { class: "factors", id: "not-assessed" },
-            missing.map((f) => h("li", {}, h("strong", {}, pick(f.title)), pick(f.note) ? `: ${pick(f.note)}` : "")),
-          )
-        : h("p", { class: "hint" }, t("allAssessed")),
-      result.notes?.length
-        ? h("details", { open: true }, h("summary", {}, t("notes")), h("ul", { class: "factors" }, result.notes.map((n) => h("li", {}, pick(n)))))
-        : null,
-      h(
-        "details",
-        {},
-        h("summary", {}, t("provenance")),
-        h("pre", { tabindex: "0", class: "provenance" }, JSON.stringify(result.provenance, null, 2)),
-      ),
-      h("p", { class: "hint" }, `${t("job")} ${job}`),
-    );
-  }
-
-  /** Table by county and a stacked bar, in one unit. */
-  private areas(rows: Row[]): HTMLElement {
-    const box = h("div", { class: "stack", id: "by-county" });
-    if (!rows.length) {
-      box.append(h("p", { class: "hint" }, t("noCountyRows")));
-      return box;
-    }
-    const chart = h("div", { class: "chart" });
-    const table = h("div", { class: "scroll" });
-    const unitName = t(UNITS.find((u) => u.unit === this.unit)?.key ?? "unitKm2");
-    const switcher = h(
-      "div",
-      { class: "segmented", role: "group", "aria-label": t("areaUnit") },
-      UNITS.map(({ unit, key }) =>
-        h(
-          "button",
-          {
-            type: "button",
-            "aria-pressed": String(unit === this.unit),
-            "data-unit": unit,
-            onclick: () => {
-              this.unit = unit;
-              this.show();
-              this.element.querySelector<HTMLElement>(`[data-unit="${unit}"]`)?.focus();
-            },
-          },
-          t(key),
-        ),
-      ),
-    );
-    const present = CLASSES.filter((c) => rows.some((r) => typeof r[`${c.name}_km2`] === "number"));
-    const area = (row: Row, name: string): number => Number(row[`${name}_km2`] ?? 0);
-    const cell = (row: Row, name: string): string => areaText(area(row, name), this.unit, lang());
-    const sum = (name: string): number => rows.reduce((total, row) => total + area(row, name), 0);
-    fill(
-      table,
-      h(
-        "table",
-        { class: "grid numbers" },
-        h("caption", {}, `${t("byCounty")} (${unitName}, ${t("ellipsoidal")})`),
-        h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("county")), present.map((c) => h("th", { scope: "col" }, t(c.key))))),
-        h(
-          "tbody",
-          {},
-          rows.map((row) =>
-            h("tr", {}, h("th", { scope: "row" }, rowName(row, lang())), present.map((c) => h("td", {}, cell(row, c.name)))),
-          ),
-        ),
-        h(
-          "tfoot",
-          {},
-          h("tr", {}, h("th", { scope: "row" }, t("total")), present.map((c) => h("td", {}, areaText(sum(c.name), this.unit, lang())))),
-        ),
-      ),
-    );
-    // A bar needs room: the largest counties of the view, the table has all.
-    const largest = [...rows]
-      .sort((a, b) => present.reduce((d, c) => d + area(b, c.name) - area(a, c.name), 0))
-      .slice(0, 16);
-    fill(
-      box,
-      switcher,
-      chart,
-      table,
-      h(
-        "button",
-        {
-          type: "button",
-          class: "button small",
-          onclick: () => download("urban-suitability-by-county.csv", new Blob([toCsv(rows)], { type: "text/csv;charset=utf-8" })),
-        },
-        t("downloadCsv"),
-      ),
-    );
-    drawBars(
-      chart,
-      largest.map((row) => rowName(row, lang())),
-      present.map((c) => ({ name: t(c.key), color: c.color, values: largest.map((row) => area(row, c.name)) })),
-      this.unit,
-      unitName,
-      t("byCounty"),
-    )
-      .then((dispose) => (this.disposeChart = dispose))
-      .catch(() => chart.replaceChildren(t("chartFailed")));
-    return box;
-  }
 }
+
+/** Name of a process; the Chinese page shows the English name after it where it is short. */
+const titleOf = (process: ProcessDescription): string => inLanguage(process.title, lang()) || process.id;

@@ -145,7 +145,8 @@ export function buildForm(
     const control = makeControl(field, values[field.name]);
     control.id = `input-${field.name}`;
     const toggle = control instanceof HTMLInputElement && control.type === "checkbox" ? control : null;
-    const text = (): string => (toggle ? String(toggle.checked) : control.value);
+    // What is no number at all leaves `value` empty; it must not pass for «not given».
+    const text = (): string => (toggle ? String(toggle.checked) : control.validity.badInput ? "?" : control.value);
     control.addEventListener("change", () => (values[field.name] = text()));
     const unit = typeof field.schema["x-unit"] === "string" ? ` (${String(field.schema["x-unit"])})` : "";
     const name = h("span", {}, `${field.title}${unit}${field.required ? " *" : ""}`);

@@ -1,4 +1,7 @@
 /** Rows of a result table: the name of a row, and the table as text for a spreadsheet. */
+import { t } from "../i18n";
+import { download, h } from "./dom";
+
 export type Row = Record<string, unknown>;
 
 /** Name of the county of a row in a language. */
@@ -18,4 +21,24 @@ export function toCsv(rows: Row[]): string {
     return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
   return `\ufeff${[columns.join(","), ...rows.map((r) => columns.map((c) => cell(r[c])).join(","))].join("\r\n")}\r\n`;
+}
+
+/** Button that saves rows as CSV, with every column of the result. */
+export const csvButton = (file: string, rows: () => Row[]): HTMLButtonElement =>
+  h(
+    "button",
+    {
+      type: "button",
+      class: "button small csv",
+      onclick: () => download(file, new Blob([toCsv(rows())], { type: "text/csv;charset=utf-8" })),
+    },
+    t("downloadCsv"),
+  );
+
+/** Compares two values of a column: numbers as numbers, texts by their language; nothing comes last either way. */
+export function compareCells(a: unknown, b: unknown, descending: boolean, language: string): number {
+  const [x, y] = [a ?? null, b ?? null];
+  if (x === null || y === null) return x === y ? 0 : x === null ? 1 : -1;
+  const order = typeof x === "number" && typeof y === "number" ? x - y : String(x).localeCompare(String(y), language);
+  return descending ? -order : order;
 }
