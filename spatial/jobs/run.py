@@ -97,8 +97,8 @@ def run_analysis(
     analysis = find_analysis(analysis_id)
     checked = check_parameters(analysis.parameters, parameters, process=analysis_id)
     # A result that nobody keeps needs no report: it would cost more than the analysis.
-    kept = publish or out is not None
-    writer = report_writer(analysis_id) if wants_report(analysis, report, kept=kept) else None
+    is_kept = publish or out is not None
+    writer = report_writer(analysis_id) if wants_report(analysis, report, kept=is_kept) else None
     if writer is not None and report:
         writer.require()
     job_id = job_id or str(uuid.uuid4())

@@ -102,9 +102,9 @@ def test_a_run_has_no_report_unless_asked_or_by_its_analysis(store, tmp_path, mo
     plain = run_analysis(store, "sample-lowland", {}, out=tmp_path / "a.tif")
     assert plain.documents == {}
     monkeypatch.setattr(sample.Lowland, "report", True, raising=False)
-    wanted = reporting.wants_report(sample.Lowland, None)
+    wanted = reporting.wants_report(sample.Lowland, None, kept=True)
     assert wanted
-    assert not reporting.wants_report(sample.Lowland, False)
+    assert not reporting.wants_report(sample.Lowland, False, kept=True)
 
 
 def test_a_published_run_keeps_its_report_with_its_layer(store, monkeypatch):
