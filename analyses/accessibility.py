@@ -194,8 +194,8 @@ def _relax(
 
 
 _MOST_BUCKETS = 65_536
-_RELEASE_EVERY = 128
-"""Tiles."""
+_RELEASE_EVERY = 24
+"""Tiles; few, because the system maps many pages around each one that is touched."""
 
 
 def _buckets(cost: NDArray[np.float64], lengths: StepLengths) -> tuple[float, int]:
@@ -307,6 +307,7 @@ def cost_distance(
     down, right = -(-rows // tile), -(-cols // tile)
     for top in range(0, rows, tile):
         time[top : top + tile] = np.inf
+        release(time)
     queue: list[tuple[float, int, int]] = []
     dirty: dict[tuple[int, int], float] = {}
     visited: set[tuple[int, int]] = set()

@@ -227,6 +227,12 @@ def _furniture(axes: Any, extent: tuple[float, float, float, float]) -> None:
     km, width = scale_bar_km(west, east, latitude)
     x, y = west + 0.03 * (east - west), south + 0.045 * (north - south)
     height = 0.012 * (north - south)
+    # A light ground, because the map may fill the frame.
+    paper = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "zorder": 8.5}
+    axes.add_patch(
+        _ground(x - 0.018 * (east - west), y - 3.4 * height, 1.2 * width + 0.02 * (east - west), 8.2 * height, paper)
+    )
+    axes.add_patch(_ground(0.925, 0.825, 0.075, 0.17, paper | {"transform": axes.transAxes}))
     for k, color in enumerate((INK, "white", INK, "white")):
         axes.add_patch(_box(x + k * width / 4, y, width / 4, height, color))
     for share in (0.0, 0.5, 1.0):
@@ -241,6 +247,12 @@ def _furniture(axes: Any, extent: tuple[float, float, float, float]) -> None:
         color=_EDGE,
         zorder=9,
     )
+
+
+def _ground(x: float, y: float, width: float, height: float, look: dict[str, Any]) -> Any:
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((x, y), width, height, **look)
 
 
 def _box(x: float, y: float, width: float, height: float, color: str) -> Any:

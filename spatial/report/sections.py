@@ -253,7 +253,9 @@ def _warning_map(
 ) -> Figure:
     shown = {str(row["code"]): colors.get(str(row.get("colour")), "#ffffff") for row in rows}
     titles = {
-        str(row["colour"]): _t(f"{row['colour_zh']} {row['warning_zh']}", f"{row['colour_en']}: {row['warning_en']}".lower())
+        str(row["colour"]): _t(
+            f"{row['colour_zh']} {row['warning_zh']}", f"{row['colour_en']}: {row['warning_en']}".lower()
+        )
         for row in rows
         if row.get("colour")
     }

@@ -207,7 +207,6 @@ export class AnalysisPanel {
     this.chosen = job.process;
     this.phase = { name: "running", job: { jobID: job.job, status: "accepted", progress: 0 }, lost: 0 };
     void this.step(job.job);
-    if (!job.shown || this.app.tool === "compare") void this.open();
   }
 
   private poll(id: string): void {
@@ -222,11 +221,7 @@ export class AnalysisPanel {
       // Dismissed while the answer was on its way.
       if ((this.phase as Phase).name !== "running") return;
       if (job.status === "successful") return await this.finish(id);
-      if (job.status === "failed") {
-        // The error document of the results has the message in both languages.
-        await getResult(id);
-        throw new Problem(422, inLanguage(job.message, "zh") || t("jobFailed"), inLanguage(job.message, "en") || t("jobFailed"));
-      }
+      if (job.status === "failed") return this.fail(await reasonOf(job));
       if (job.status === "dismissed") return this.stopped();
       this.set({ name: "running", job, lost: 0 });
     } catch (error) {
@@ -343,5 +338,15 @@ export class AnalysisPanel {
   }
 }
 
-/** Name of a process; the Chinese page shows the English name after it where it is short. */
 const titleOf = (process: ProcessDescription): string => inLanguage(process.title, lang()) || process.id;
+
+/** Why a job failed: its results are then an error document with the message in both languages. */
+async function reasonOf(job: JobStatus): Promise<unknown> {
+  try {
+    await getResult(job.jobID);
+  } catch (error) {
+    if (error instanceof Problem && error.status !== 0) return error;
+  }
+  const text = (language: "zh" | "en"): string => inLanguage(job.message, language) || t("jobFailed");
+  return new Problem(422, text("zh"), text("en"));
+}

@@ -26,9 +26,9 @@ export async function drawBars(
     aria: { enabled: true, label: { description } },
     grid: { left: 8, right: 16, top: 36, bottom: 24, containLabel: true },
     tooltip: { trigger: "axis", axisPointer: { type: "shadow" }, confine: true },
-    legend: { top: 0, itemWidth: 12, itemHeight: 10, textStyle: { fontSize: 11 } },
-    xAxis: { type: "value", name: unitName, nameLocation: "end", nameGap: 4, axisLabel: { fontSize: 10 } },
-    yAxis: { type: "category", data: categories, inverse: true, axisLabel: { fontSize: 11 } },
+    legend: { type: "scroll", top: 0, itemWidth: 12, itemHeight: 10, textStyle: { fontSize: 11 } },
+    xAxis: { type: "value", name: unitName, nameLocation: "end", nameGap: 4, splitNumber: 3, axisLabel: { fontSize: 10, hideOverlap: true } },
+    yAxis: { type: "category", data: categories, inverse: true, axisLabel: { fontSize: 11, width: 130, overflow: "break", lineHeight: 12 } },
     series: series.map((s) => ({
       type: "bar",
       stack: "all",

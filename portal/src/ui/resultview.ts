@@ -25,6 +25,7 @@ export class ResultView {
   private readonly areas: AreaTables;
   private readonly capacity: CapacityTable;
   private readonly maps = h("div", { class: "stack", id: "result-maps" });
+  private readonly stem: string;
 
   constructor(
     private readonly app: App,
@@ -34,20 +35,17 @@ export class ResultView {
     private readonly titleOf: (raster: string) => string,
   ) {
     const { tables } = result;
-    const stem = `${process}-${job.slice(0, 8)}`;
+    this.stem = `${process}-${job.slice(0, 8)}`;
     this.areas = new AreaTables(
       assessmentsOf(tables),
       tables["conflicts_by_unit"] ?? [],
       titleOf,
       () => app.info(result.layers["conflicts"] ?? ""),
-      stem,
+      this.stem,
     );
-    this.capacity = new CapacityTable(tables, stem);
-    this.stem = stem;
+    this.capacity = new CapacityTable(tables, this.stem);
     this.render();
   }
-
-  private readonly stem: string;
 
   dispose(): void {
     this.areas.dispose();

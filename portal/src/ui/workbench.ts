@@ -102,7 +102,7 @@ export class Workbench {
       app.scenario?.layer === info.id ? h("p", { class: "tag scenario" }, t("whatIfShown")) : null,
       errors ? h("p", { class: "box error small", role: "alert" }, t("tilesFailed", { n: errors })) : null,
       h("div", { class: "active-tools" }, h("span", { class: "hint" }, t("opacity")), slider, percent),
-      this.legend(info),
+      this.legend(info, active.visible),
       h(
         "div",
         { class: "active-links" },
@@ -123,8 +123,8 @@ export class Workbench {
   /** Called to open the what-if panel of a layer. */
   onWhatIf: (id: string) => void = () => {};
 
-  private legend(info: LayerInfo): HTMLElement {
-    const box = h("details", { class: "legend-box", open: true }, h("summary", {}, t("legend")));
+  private legend(info: LayerInfo, open: boolean): HTMLElement {
+    const box = h("details", { class: "legend-box", open }, h("summary", {}, t("legend")));
     const body = h("div", {}, h("p", { class: "hint" }, t("loading")));
     box.append(body);
     shownLegend(info, this.app.scenario)
