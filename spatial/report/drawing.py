@@ -84,8 +84,8 @@ def wrapped(text: str, width: int) -> str:
     r"""A text in lines of about `width` half-width columns; Chinese characters count two.
 
     >>> wrapped("地质灾害易发性修正", 8)
-    '地质灾害\\n易发性修\\n正'
     '地质灾害\n易发性修\n正'
+    """
     lines, line, used = [], "", 0
     for word in _words(text):
         size = sum(2 if c > "\u2e7f" else 1 for c in word)
