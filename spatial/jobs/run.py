@@ -78,7 +78,8 @@ def run_analysis(
         File of the first raster; further ones stand beside it as ``<stem>-<name>.tif``. Default: the results folder.
     report : bool, optional
         Write the report as Word and PDF: beside `out` as ``<stem>-report.docx``, else see `documents_folder`. Default: if
-        the analysis has a report (class attribute ``report``) and the result is kept (`publish` or `out`); then a missing library costs the document, not the run.
+        the analysis has a report (class attribute ``report``) and the result is kept (`publish` or `out`); then a missing
+        library costs the document, not the run.
     job_id : str, optional
         Names the published layer; default a new one.
     attempt : int

@@ -219,7 +219,7 @@ def _furniture(axes: Any, extent: tuple[float, float, float, float]) -> None:
     """North arrow and scale bar."""
     west, east, south, north = extent
     axes.annotate(
-        "北 N", xy=(0.965, 0.955), xytext=(0.965, 0.84), xycoords="axes fraction", ha="center", va="top",
+        "北 N", xy=(0.957, 0.965), xytext=(0.957, 0.85), xycoords="axes fraction", ha="center", va="top",
         fontproperties=font(8, bold=True), color=INK, zorder=9,
         arrowprops={"arrowstyle": "-|>,head_width=0.35,head_length=0.8", "color": INK, "linewidth": 1.2},
     )  # fmt: skip
@@ -232,7 +232,7 @@ def _furniture(axes: Any, extent: tuple[float, float, float, float]) -> None:
     axes.add_patch(
         _ground(x - 0.018 * (east - west), y - 3.4 * height, 1.2 * width + 0.02 * (east - west), 8.2 * height, paper)
     )
-    axes.add_patch(_ground(0.925, 0.825, 0.075, 0.17, paper | {"transform": axes.transAxes}))
+    axes.add_patch(_ground(0.915, 0.79, 0.085, 0.21, paper | {"transform": axes.transAxes}))
     for k, color in enumerate((INK, "white", INK, "white")):
         axes.add_patch(_box(x + k * width / 4, y, width / 4, height, color))
     for share in (0.0, 0.5, 1.0):

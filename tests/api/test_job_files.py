@@ -121,14 +121,20 @@ def test_the_command_finds_the_report_by_job_and_by_layer(installation, tmp_path
     assert isinstance(CliRunner().invoke(app, ["report", "no-such-layer"]).exception, LayerNotFound)
 
 
-def test_an_unpublished_job_has_its_report_too_and_loses_it_when_it_is_dismissed(installation):
-    client, store, first = installation
+def test_a_job_that_keeps_nothing_has_no_report(installation):
+    client, store, _ = installation
     job = executed(store, publish=False)
-    address = f"/api/v1/jobs/{job.id}/files/report.docx"
-    assert client.get(address).status_code == 200
+    assert job.result["documents"] == {}
+    gone = client.get(f"/api/v1/jobs/{job.id}/files/report.docx")
+    assert gone.status_code == 404
+    assert gone.json()["title"] == "NotFound"
+    assert not [link for link in client.get(f"/ogc/jobs/{job.id}").json()["links"] if link["rel"] == "related"]
+
+
+def test_a_dismissed_job_loses_its_report(installation):
+    client, store, job = installation
+    assert client.get(f"/api/v1/jobs/{job.id}/files/report.pdf").status_code == 200
     withdraw_results(store, job)
-    gone = client.get(address)
+    gone = client.get(f"/api/v1/jobs/{job.id}/files/report.pdf")
     assert gone.status_code == 404
     assert gone.json()["title"] == "ResultNotReady"
-    withdraw_results(store, first)
-    assert client.get(f"/api/v1/jobs/{first.id}/files/report.pdf").status_code == 404

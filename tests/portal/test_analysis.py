@@ -169,6 +169,7 @@ def test_what_the_server_refuses_is_told_in_the_language_of_the_reader(portal: A
     page.reload()
     expect(page.locator("#run-analysis")).to_be_enabled()
     expect(page.locator("#analysis-status")).to_be_empty()
+    _forget_refusals(portal)
 
 
 def test_arrays_and_objects_are_left_to_the_api(portal: Any) -> None:
@@ -183,6 +184,7 @@ def test_arrays_and_objects_are_left_to_the_api(portal: Any) -> None:
     page.fill("#input-layer", "dem")
     page.locator("#run-analysis").click()
     expect(page.locator("#analysis-status .error")).to_contain_text("dem", timeout=60_000)
+    _forget_refusals(portal)
 
 
 def test_a_view_outside_the_data_is_refused(portal: Any) -> None:
@@ -225,6 +227,13 @@ def test_swipe_by_keys_clips_the_layer(portal: Any, pick_layer: Any) -> None:
     assert (half[rows, 30 : width // 2 - 40] == whole[rows, 30 : width // 2 - 40]).all(axis=2).mean() > 0.98
     right = slice(width // 2 + 60, width // 2 + 200)
     assert (half[rows, right] != whole[rows, right]).any(axis=2).mean() > 0.8
+
+
+def _forget_refusals(portal: Any) -> None:
+    """The browser itself reports a refused request in its console, as it should."""
+    assert portal.complaints
+    assert all("status of 4" in text for text in portal.complaints)
+    portal.complaints.clear()
 
 
 def _number(text: str) -> float:

@@ -57,6 +57,23 @@ def test_toggle_loads_tiles_and_legend(portal: Any, pick_layer: Any) -> None:
     assert portal.active() == [vector["id"]]
 
 
+def test_a_tile_with_nothing_on_it_is_no_failure(portal: Any, pick_layer: Any) -> None:
+    layer = pick_layer("ramp", _ramp)
+    page = portal.page
+    tiles = re.compile(f"/tiles/{layer['id']}/.*png")
+    page.route(tiles, lambda route: route.fulfill(status=204))
+    portal.open(f"v=1&c=112.30000,31.00000&z=7.00&t=c&b=none&l={layer['id']}:100:1&p=browse")
+    page.wait_for_timeout(500)
+    assert 204 in portal.tiles(layer["id"])
+    expect(page.locator("#workbench .box.error")).to_have_count(0)
+    page.unroute(tiles)
+    page.route(tiles, lambda route: route.fulfill(status=503))
+    portal.open(f"v=1&c=112.30000,31.00000&z=8.00&t=c&b=none&l={layer['id']}:100:1&p=browse")
+    expect(page.locator("#workbench .box.error")).to_contain_text("瓦片加载失败")
+    assert all("503" in text for text in portal.complaints)
+    portal.complaints.clear()
+
+
 def test_order_opacity_and_removal(portal: Any, pick_layer: Any) -> None:
     low, high = pick_layer("ramp", _ramp)["id"], pick_layer("counties", _counties)["id"]
     page: Page = portal.open(f"v=1&t=c&b=none&l={high}:100:1,{low}:100:1")

@@ -67,7 +67,9 @@ def test_it_is_kept_with_outputs_small_and_without_paths(notebook):
 def test_every_cell_runs_and_says_what_the_kept_outputs_say(notebook, executed):
     result = executed["r"]
     assert result.documents.keys() == {"docx", "pdf"}
-    kept = "".join("".join(o.get("data", {}).get("text/plain", ())) for c in notebook["cells"] for o in c.get("outputs", ()))
+    kept = "".join(
+        "".join(o.get("data", {}).get("text/plain", ())) for c in notebook["cells"] for o in c.get("outputs", ())
+    )
     assert "report.docx" in kept
     first = result.table("urban_by_unit").nlargest(8, "unsuitable_land_percent")["name"].iloc[0]
     assert first in kept
@@ -80,7 +82,15 @@ def test_the_word_report_of_the_whole_evaluation(executed):
 
     opened = docx.Document(str(result.documents["docx"]))
     headings = [p.text for p in opened.paragraphs if p.style.name.startswith("Heading")]
-    for title in ("生态保护重要性", "农业生产适宜性", "城镇建设适宜性", "潜力与冲突", "资源环境承载规模", "解释示例", "附表"):
+    for title in (
+        "生态保护重要性",
+        "农业生产适宜性",
+        "城镇建设适宜性",
+        "潜力与冲突",
+        "资源环境承载规模",
+        "解释示例",
+        "附表",
+    ):
         assert any(title in heading for heading in headings), title
     assert len(opened.inline_shapes) >= 12
     with zipfile.ZipFile(result.documents["docx"]) as file:

@@ -10,6 +10,7 @@ import TileState from "ol/TileState";
 import type VectorTile from "ol/VectorTile";
 import type Tile from "ol/Tile";
 import { transformExtent } from "ol/proj";
+import type Projection from "ol/proj/Projection";
 import { address } from "../api/client";
 import type { LayerInfo, VectorStyle } from "../api/types";
 import { CGCS2000, TILE_SETS, tileGrid, type TileSet } from "../geo/crs";
@@ -60,8 +61,16 @@ export function makeLayer(
   };
   if (!vector) {
     const source = new XYZ({ url, projection: tiles.projection, tileGrid: grid, transition: 0 });
-    source.on("tileloaderror", failed);
-    return { layer: new TileLayer({ source, ...options }), places: null };
+    const layer = new TileLayer({ source, ...options });
+    source.on("tileloaderror", ({ tile }) => {
+      void isEmpty(source, tile).then((empty) => {
+        if (!empty) return failed();
+        // An error would leave a coarser tile in its place; here is nothing.
+        tile.setState(TileState.EMPTY);
+        layer.changed();
+      });
+    });
+    return { layer, places: null };
   }
   const format = new MVT();
   const source = new VectorTileSource<RenderFeature>({
@@ -83,6 +92,17 @@ export function makeLayer(
     ...options,
   });
   return { layer, places };
+}
+
+/** True if a raster tile failed only because there is nothing on it: to an image, 204 is an error like every other. */
+async function isEmpty(source: XYZ, tile: Tile): Promise<boolean> {
+  const src = source.getTileUrlFunction()(tile.tileCoord, 1, source.getProjection() as Projection);
+  if (!src) return false;
+  try {
+    return (await fetch(src)).status === 204;
+  } catch {
+    return false;
+  }
 }
 
 function loadVectorTile(tile: VectorTile<RenderFeature>, src: string, format: MVT): void {
