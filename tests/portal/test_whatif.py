@@ -219,7 +219,7 @@ def test_grades_limiting_factors_and_stations_off(portal: Any) -> None:
     page.locator("#what-if-show-reason").click()
     expect(page.locator("#what-if-legend")).to_contain_text("坡度")
     expect(page.locator("#what-if-show-reason")).to_have_attribute("aria-pressed", "true")
-    wait_for_colour(portal, 114.5, (0x8C, 0x51, 0x0A))
+    wait_for_colour(portal, 114.5, (0x88, 0xCC, 0xEE))
     page.locator("#what-if-show-grade").click()
     expect(page.locator("#what-if-legend")).to_contain_text("5 级")
     with page.expect_response(lambda r: "off=water" in r.url and "band=grade" in r.url and ".png" in r.url) as answer:
