@@ -38,17 +38,17 @@ __all__ = [
 QUESTIONS: dict[str, tuple[str, Text, tuple[str, ...]]] = {
     "eco_use": (
         "a",
-        Text(zh="极重要区内的耕地、园地、人工林、建设用地", en="Present use inside 极重要 (extremely important) land"),
+        Text(zh="极重要区内的耕地、园地、人工林、建设用地", en="Present use inside extremely important land"),
         ("eco_class", "land_use"),
     ),
     "eco_cropland": (
         "b",
-        Text(zh="极重要区内农业不适宜的耕地", en="Cropland inside 极重要, unsuitable for agriculture"),
+        Text(zh="极重要区内农业不适宜的耕地", en="Cropland in extremely important land, unsuitable for farming"),
         ("eco_class", "agri_class", "land_use"),
     ),
     "eco_built": (
         "c",
-        Text(zh="极重要区内城镇不适宜的建设用地", en="Built-up land inside 极重要, unsuitable for towns"),
+        Text(zh="极重要区内城镇不适宜的建设用地", en="Built-up land in extremely important land, unsuitable for towns"),
         ("eco_class", "urban_class", "land_use"),
     ),
     "hazard_built": (
@@ -94,13 +94,22 @@ CONFLICT_BANDS = tuple(
     for name, (letter, title, _) in QUESTIONS.items()
 )
 """Bands of the conflict raster (uint8, nodata 0 = not assessed)."""
+_COLOURS = ("#d7191c", "#e66101", "#5e3c99", "#a50026", "#1a9641", "#2c7bb6")
+"""Of «yes» by question: conflicts warm, potentials green and blue."""
+
+
+def _classes(colour: str) -> list[dict[str, Any]]:
+    return [
+        {"value": YES, "color": colour, "title": {"zh": "是", "en": "Yes"}},
+        {"value": NO, "color": "#f0f0f066", "title": {"zh": "否", "en": "No"}},
+    ]
+
+
 CONFLICT_STYLE: dict[str, Any] = {
     "type": "classes",
     "band": "eco_use",
-    "classes": [
-        {"value": YES, "color": "#d7191c", "title": {"zh": "是", "en": "Yes"}},
-        {"value": NO, "color": "#f0f0f0", "title": {"zh": "否", "en": "No"}},
-    ],
+    "classes": _classes(_COLOURS[0]),
+    "bands": {name: _classes(colour) for name, colour in list(zip(QUESTIONS, _COLOURS, strict=True))[1:]},
 }
 
 
