@@ -120,8 +120,11 @@ def prepare(
     titles: Mapping[str, Text],
     layers: Mapping[str, str],
     progress: Callable[[float, str], None],
+    by_unit: bool = True,
 ) -> Prepared:
     """Check the grid, burn the masks, find travel time, and read what climate needs.
+
+    Without `by_unit` the cells get no unit number (an analysis whose tables cut the cells at the borders needs none).
 
     Raises
     ------
@@ -133,7 +136,7 @@ def prepare(
     inside = inside_of(inputs, parameters)
     surface = burned(inputs, ("lakes", "rivers"), "surface")
     farmland = burned(inputs, ("farmland",), "farmland")
-    units = unit_numbers(inputs)
+    units = unit_numbers(inputs) if by_unit else None
     progress(0.15, "计算通行时间 travel time")
     travel, why = find_travel_time(
         inputs,

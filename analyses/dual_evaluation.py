@@ -129,7 +129,7 @@ class DualEvaluation:
         "urban_factors": Text(zh="城镇建设适宜性单项指标", en="Factors of suitability for towns"),
     }
 
-    def __init__(self, block: int = 1024) -> None:
+    def __init__(self, block: int = 512) -> None:
         self.block = block
 
     @classmethod

@@ -201,6 +201,7 @@ class UrbanSuitability:
             titles={spec.role: spec.title for spec in self.inputs},
             layers={spec.role: spec.layer for spec in self.inputs},
             progress=lambda share, text: progress(0.35 * share, text),
+            by_unit=False,
         )
         assembly = urban_assessment(inputs, parameters, prepared)
         chain = assembly.assessment.chain

@@ -6,6 +6,7 @@ or is dismissed leaves nothing.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -295,7 +296,13 @@ def _keep(
 
 def _move(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    # The scratch folder may lie on another file system: copy beside the target, then rename.
+    try:
+        os.replace(source, target)
+        return
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+    # The scratch folder lies on another file system: copy beside the target, then rename.
     aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         shutil.copyfile(source, aside)
