@@ -44,6 +44,9 @@ Late = Callable[[Window, Graded], Mapping[str, "NDArray[Any]"]]
 NO_PATH_MIN = 65536.0
 """Minutes that stand for «no path leads here» (an island, a far bank): beyond every limit, and a number that can be stored."""
 
+_PATCH_BLOCK = 512
+"""Side of the blocks that patches are labelled in: a divisor of every run's block, else blocks are labelled again."""
+
 RAMP: dict[str, Any] = {
     "type": "ramp",
     "band": "slope",
@@ -279,7 +282,7 @@ def patch_levels(assembly: Assembly, kept: Mapping[str, NDArray[Any]], prepared:
     rule = assembly.patch
     packed = kept[f"{assembly.assessment.id}:packed"]
     kinds = kept[f"{assembly.assessment.id}:landform"]
-    found = patch_areas(_GradeView(packed), prepared.dm2, threads=threads)  # type: ignore[arg-type]
+    found = patch_areas(_GradeView(packed), prepared.dm2, block=_PATCH_BLOCK, threads=threads)  # type: ignore[arg-type]
     release(packed)
     edges = np.array([_edges(rule, form) for form in ("plain", "hill", "mountain")], dtype=np.int64)
 

@@ -33,16 +33,16 @@ def _counted(inputs: Inputs, rules: EcologicalRules, raster: RasterInput) -> NDA
     if "land_use" not in inputs.rasters:
         return None
     land_use = inputs.rasters["land_use"]
-    codes = land_use.source()
-    rows, cols = raster.axes()
-    to_row, to_col = land_use.axes()
 
-    def at(axis: Axis, other: Axis, count: int) -> NDArray[np.int64]:
-        cell = (np.arange(count) - axis.start) / axis.step * other.step + other.start
-        return np.floor(np.round(cell, 9) + 0.5).astype(np.int64)
+    def run_cells(axis: Axis, count: int) -> NDArray[np.int64]:
+        """Cells of the run's grid, also beyond it, that hold the centres of the raster's cells."""
+        at = (np.arange(count) - axis.start) / axis.step - axis.origin
+        return np.floor(np.round(at, 9) + 0.5).astype(np.int64)
 
-    i, j = at(rows, to_row, raster.source_shape[0]), at(cols, to_col, raster.source_shape[1])
-    held = codes[np.ix_(i.clip(0, codes.shape[0] - 1), j.clip(0, codes.shape[1] - 1))]
+    rows, cols = (run_cells(a, n) for a, n in zip(raster.axes(), raster.source_shape, strict=True))
+    first, width = int(cols.min()), int(cols.max() - cols.min()) + 1
+    # Line by line: land use at 30 m would take gigabytes as a whole.
+    held = np.stack([land_use.read(int(row), first, 1, width)[0, cols - first] for row in rows])
     return (~np.isin(held, list(rules.cover.excluded))).astype(np.uint8)
 
 
