@@ -404,6 +404,7 @@ def finish_pass(
     block: int,
     threads: int = 1,
     inside: NDArray[np.uint8] | None = None,
+    mapped: Sequence[Any] = (),
     progress: Callable[[float], None],
 ) -> None:
     """Pass 2 over the whole grid.
@@ -416,6 +417,8 @@ def finish_pass(
         Called with the window and the finished block of each assessment, in any thread; what it gives goes to `on_result`.
     on_result : callable
         Called in this thread.
+    mapped : sequence
+        Further memory-mapped arrays that `combine` reads; their memory is given back now and then.
     """
 
     def work(window: Window, given: Arrays) -> Arrays:
@@ -437,7 +440,7 @@ def finish_pass(
             )
         return combine(window, found)
 
-    held = _Held((*kept.values(), inside))
+    held = _Held((*kept.values(), inside, *mapped))
 
     def settle(window: Window, arrays: Arrays) -> None:
         held.touched(window[2] * window[3])

@@ -283,6 +283,11 @@ class DualEvaluation:
             block=self.block,
             threads=inputs.threads,
             inside=overlay.prepared.inside,
+            mapped=(
+                overlay.prepared.surface,
+                overlay.prepared.farmland,
+                getattr(overlay.prepared.units, "numbers", None),
+            ),
             progress=lambda s: progress(0.72 + 0.26 * s, "集成与冲突 integration and conflicts"),
         )
         return sums
