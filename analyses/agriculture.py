@@ -9,7 +9,7 @@ import numpy as np
 
 from analyses.chain import Chain, Station, correction, matrix, start, steps, stop
 from analyses.grading import CLASS_VALUES
-from analyses.stations import SUITABILITY, FactorSpec, chain_of, knock_outs, require_factors
+from analyses.stations import FactorSpec, chain_of, knock_outs, require_factors
 from spatial.catalog import Text
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def agricultural_chain(
     add("meteorological-hazard", correction, CLASS_VALUES, hazard.corrections, about=hazard)
     add("patch", correction, CLASS_VALUES, patch.corrections, about=patch)
     order = (*_HEAD, water, *_TAIL)
-    return chain_of(ID, rules.title, [made[f] for f in order if f in made], rules.classes.grades, SUITABILITY)
+    return chain_of(ID, rules.title, [made[f] for f in order if f in made], rules.classes.grades)
 
 
 def agricultural_knock_outs(rules: AgriculturalRules, available: Collection[str]) -> Chain | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyses.agriculture import (
+    WaterIndicator,
     agricultural_chain,
     agricultural_factors,
     agricultural_knock_outs,
@@ -17,7 +18,7 @@ from analyses.assembly import RAMP, Assembly, Landform, Prepared, annual_rain, f
 from analyses.assessment import Assessment, Block, Given, Source
 from analyses.blocks import Window
 from analyses.climate import dryness, turc_potential
-from analyses.fields import Field, Values, values_of
+from analyses.fields import Field, Values, band_of, values_of
 from analyses.hazards import meteorological_hazard
 from analyses.preparation import Units
 from analyses.rules import AgriculturalRules, agricultural_rules
@@ -32,11 +33,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-__all__ = ["PADDY", "agricultural_assessment"]
+__all__ = ["agricultural_assessment"]
 
-PADDY = 1
-"""Code of paddy (水田) in the land-use raster."""
 _FREQUENCIES = {"rain": "waterlogging", "heat": "heat", "cold": "cold", "wind": "gale", "drought": "drought"}
+
+
+def _among(land_use: Values, codes: tuple[int, ...], block: Block) -> NDArray[np.bool_]:
+    return np.isin(land_use.block(*block.window), codes)
 
 
 @dataclass(frozen=True)
@@ -46,13 +49,14 @@ class SoilEnvironment:
     dryland: Field
     paddy: Field
     land_use: Values | None
+    paddy_codes: tuple[int, ...]
 
     def __call__(self, block: Block) -> NDArray[Any]:
         """float32, 1, 3 or 5."""
         dry = self.dryland.block(*block.window)
         if self.land_use is None:
             return dry
-        return np.where(self.land_use.block(*block.window) == PADDY, self.paddy.block(*block.window), dry)
+        return np.where(_among(self.land_use, self.paddy_codes, block), self.paddy.block(*block.window), dry)
 
 
 @dataclass(frozen=True)
@@ -61,10 +65,11 @@ class Unirrigated:
 
     rain: FromField
     land_use: Values | None
+    paddy_codes: tuple[int, ...]
 
     def __call__(self, block: Block) -> NDArray[Any]:
         """float32, mm; NaN where irrigated."""
-        paddy = None if self.land_use is None else self.land_use.block(*block.window) == PADDY
+        paddy = None if self.land_use is None else _among(self.land_use, self.paddy_codes, block)
         return unirrigated_precipitation(self.rain(block), paddy)
 
 
@@ -84,7 +89,12 @@ def agricultural_assessment(inputs: Inputs, parameters: Any, prepared: Prepared)
     """The agricultural assessment of a run: every factor that the inputs carry."""
     rules = agricultural_rules(inputs.rules)
     specs = agricultural_factors(rules)
-    water = {"precipitation": "precipitation", "dryness": "dryness", "quota": "water-quota"}[parameters.water_indicator]
+    names: dict[str, WaterIndicator] = {
+        "precipitation": "precipitation",
+        "dryness": "dryness",
+        "quota": "water-quota",
+    }
+    water = names[parameters.water_indicator]
     land_use = values_of(inputs.rasters["land_use"], method="nearest") if "land_use" in inputs.rasters else None
     sources: dict[str, Source] = {}
     said: dict[str, Text] = {}
@@ -98,11 +108,17 @@ def agricultural_assessment(inputs: Inputs, parameters: Any, prepared: Prepared)
     said["slope"] = Text(zh="Horn 法，按行取米制像元", en="Horn, metres by row")
     if "soil" in inputs.rasters:
         raster = inputs.rasters["soil"]
-        silt = silt_content(raster.source(band=2), rules.silt.plausible, layer=raster.layer_id, declared=raster.unit)
+        silt = silt_content(
+            raster.source(band=band_of(raster, "silt")),
+            rules.silt.plausible,
+            layer=raster.layer_id,
+            declared=raster.unit,
+        )
         sources["silt"] = FromField(Field(silt, *raster.axes(), "bilinear"), step=rules.silt.step)
         said["silt"] = Text(zh="土壤质地图层的粉砂含量", en="silt of the soil texture layer")
     rain = annual_rain(inputs, prepared.urban.water.plausible_annual_precipitation_mm, step=rules.precipitation.step)
-    _water(inputs, prepared, rules, water, rain, sources, said)
+    masks: dict[str, Any] = {}
+    _water(inputs, prepared, rules, water, rain, sources, said, masks)
     if prepared.temperature is not None:
         heat = rules.accumulated_temperature
         sources["accumulated-temperature"] = AccumulatedTemperature(prepared.temperature, heat.lapse_c_per_100m)
@@ -122,8 +138,7 @@ def agricultural_assessment(inputs: Inputs, parameters: Any, prepared: Prepared)
     )
     if "meteorological_hazards" in inputs.rasters:
         raster = inputs.rasters["meteorological_hazards"]
-        names = list(_FREQUENCIES)
-        frequency = {name: raster.source(band=k) for k, name in enumerate(names, start=1)}
+        frequency = {name: raster.source(band=band_of(raster, band)) for name, band in _FREQUENCIES.items()}
         level = meteorological_hazard(frequency, rules.meteorological_hazard, layer=raster.layer_id)
         sources["meteorological-hazard"] = FromField(Field(level, *raster.axes(), "nearest"))
         said["meteorological-hazard"] = Text(zh="五种灾害频率加权", en="weighted frequency of five hazards")
@@ -137,10 +152,10 @@ def agricultural_assessment(inputs: Inputs, parameters: Any, prepared: Prepared)
     chain = agricultural_chain(
         rules,
         {*sources, *({"patch"} if patches else set())},
-        water=water,  # type: ignore[arg-type]
+        water=water,
         passed_over=("silt", "soil-environment", "meteorological-hazard"),
     )
-    sources["unirrigated-precipitation"] = Unirrigated(rain, land_use)
+    sources["unirrigated-precipitation"] = Unirrigated(rain, land_use, rules.soil_environment.paddy_codes)
     knocked = agricultural_knock_outs(rules, sources)
     kept: dict[str, tuple[Source, str]] = {}
     if patches:
@@ -163,6 +178,7 @@ def agricultural_assessment(inputs: Inputs, parameters: Any, prepared: Prepared)
         factor_bands(sources, {spec.id: spec for spec in specs}),
         RAMP,
         patch=rules.patch if patches else None,
+        masks=masks,
     )
 
 
@@ -178,8 +194,8 @@ class _Whole:
 
 def _soil(inputs: Inputs, rules: AgriculturalRules, land_use: Values | None) -> SoilEnvironment:
     raster = inputs.rasters["soil_quality"]
-    ph = raster.source(band=1)
-    metals = {name: raster.source(band=k) for k, name in enumerate(("cd", "hg", "as", "pb", "cr"), start=2)}
+    ph = raster.source(band=band_of(raster, "ph"))
+    metals = {name: raster.source(band=band_of(raster, name)) for name in rules.soil_environment.metals}
     fields = [
         Field(
             soil_environment(metals, ph, np.full(ph.shape, flag), rules.soil_environment, layer=raster.layer_id),
@@ -188,7 +204,7 @@ def _soil(inputs: Inputs, rules: AgriculturalRules, land_use: Values | None) -> 
         )
         for flag in (False, True)
     ]
-    return SoilEnvironment(fields[0], fields[1], land_use)
+    return SoilEnvironment(fields[0], fields[1], land_use, rules.soil_environment.paddy_codes)
 
 
 def _water(
@@ -199,6 +215,7 @@ def _water(
     rain: FromField,
     sources: dict[str, Source],
     said: dict[str, Text],
+    masks: dict[str, Any],
 ) -> None:
     if water == "precipitation":
         sources["precipitation"] = rain
@@ -215,7 +232,7 @@ def _water(
         )
     elif water == "water-quota" and prepared.units is not None and "capacity" in inputs.frames:
         quota = _Quota(prepared.units, _moduli(inputs, prepared.units))
-        prepared.masks["quota"] = quota  # type: ignore[index]
+        masks["quota"] = quota
         sources["water-quota"] = Given("quota")
         said["water-quota"] = Text(
             zh="用水总量控制指标 ÷ 单元面积，单元内取同一值", en="quota of the unit ÷ its area, one value a unit"

@@ -13,14 +13,16 @@ from analyses.blocks import Window
 from analyses.chain import Graded
 from analyses.location import TravelTime
 from analyses.masks import release
-from analyses.patches import patch_areas, row_areas_dm2
+from analyses.patches import patch_areas
 from analyses.preparation import Units, burned, check_grid, find_travel_time, inside_of, unit_numbers
 from analyses.rules import PatchRule, Sourced, UrbanRules, urban_rules
 from analyses.sources import Climate, FromField, climate_of, reference_elevation
 from analyses.stations import FactorSpec
 from analyses.terrain import cell_size, relief_side
 from spatial.catalog import Band, Text
+from spatial.grid import cell_areas
 from spatial.jobs.contract import Factor, Inputs
+from spatial.units import whole_dm2
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -113,6 +115,8 @@ class Assembly:
     parameters: tuple[dict[str, Any], ...] = ()
     notes: tuple[Text, ...] = ()
     patch: PatchRule | None = None
+    masks: Mapping[str, Any] = field(default_factory=dict)
+    """What travels with the blocks for this assessment alone."""
     late: Callable[[Assembly, Mapping[str, NDArray[Any]]], tuple[Assembly, Late]] | None = field(default=None)
 
 
@@ -169,7 +173,7 @@ def prepare(
     if travel is not None:
         masks["minutes"] = _Minutes(travel, urban.location)
     return Prepared(
-        terrain, urban, cell_m, inside, surface, farmland, units, travel, why, row_areas_dm2(inputs.grid), masks,
+        terrain, urban, cell_m, inside, surface, farmland, units, travel, why, whole_dm2(cell_areas(inputs.grid)), masks,
         _temperature(inputs, urban),
     )  # fmt: skip
 
@@ -282,7 +286,7 @@ def patch_levels(assembly: Assembly, kept: Mapping[str, NDArray[Any]], prepared:
     rule = assembly.patch
     packed = kept[f"{assembly.assessment.id}:packed"]
     kinds = kept[f"{assembly.assessment.id}:landform"]
-    found = patch_areas(_GradeView(packed), prepared.dm2, block=_PATCH_BLOCK, threads=threads)  # type: ignore[arg-type]
+    found = patch_areas(_GradeView(packed), prepared.dm2, block=_PATCH_BLOCK, threads=threads)
     release(packed)
     edges = np.array([_edges(rule, form) for form in ("plain", "hill", "mountain")], dtype=np.int64)
 

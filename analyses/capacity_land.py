@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-__all__ = ["LAND_COLUMNS", "LandAreas", "LandLayers", "cut_units", "land_areas", "land_notes", "row_areas_dm2"]
+__all__ = ["LAND_COLUMNS", "LandAreas", "LandLayers", "cut_units", "land_areas", "land_notes"]
 
 _CONDITIONS = (
     "agri_land_2019",
@@ -104,17 +104,6 @@ class LandLayers:
     def present(self) -> frozenset[str]:
         """Names of the layers that are there."""
         return frozenset(name for name in self.__slots__ if getattr(self, name) is not None)
-
-
-def row_areas_dm2(areas_m2: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Cell areas by row in whole dm²: integers add up to the same sum in every order.
-
-    Examples
-    --------
-    >>> row_areas_dm2(np.array([816.2004, 0.996])).tolist()
-    [81620, 100]
-    """
-    return np.rint(np.asarray(areas_m2, dtype=np.float64) * 100.0).astype(np.int64)
 
 
 def _tally(
@@ -231,7 +220,7 @@ def land_areas(
     units : uint16 (rows, cols)
         1 … `count` = position of the unit in the list of codes + 1; 0 none.
     dm2 : int64 (rows,), dm²
-        Cell area by row, see `row_areas_dm2`.
+        Cell area by row, see `spatial.units.whole_dm2`.
     layers : LandLayers
     rules : CapacityRules
     count : int

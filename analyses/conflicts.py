@@ -330,7 +330,7 @@ def conflict_areas(
     units : uint16 (rows, cols)
         1 … `count`; 0 none.
     dm2 : int64 (rows,), dm²
-        See `analyses.capacity_land.row_areas_dm2`.
+        See `spatial.units.whole_dm2`.
     count : int
     land_use, agri_class, urban_class : uint8
         As given to `conflict_bits`.

@@ -179,7 +179,7 @@ class DualEvaluation:
             inputs,
             prepared.terrain,
             assessments,
-            masks=prepared.masks,
+            masks={**prepared.masks, **{name: m for a in made.values() for name, m in a.masks.items()}},
             rasters=self._open_factors(outputs, made),
             block=self.block,
             threads=inputs.threads,

@@ -26,7 +26,7 @@ from analyses.ecology import (
 from analyses.ecology_limits import NDVI_STEP, limits_of_ndvi, limits_of_npp
 from analyses.ecology_rules import EcologicalRules, ecological_rules
 from analyses.erosion import default_slope_length, rain_erosivity_monthly
-from analyses.fields import MOST_CELLS, Field, values_of
+from analyses.fields import MOST_CELLS, Field, band_of, values_of
 from analyses.fragility import dryness_index
 from analyses.grading import quantise
 from analyses.masks import burn, release, scratch_array
@@ -109,7 +109,9 @@ def ecological_assessment(inputs: Inputs, parameters: Any, prepared: Prepared, *
     named = parameters.sensitivity_breaks
     breaks = None if named == BY_RULE_FILE else named
     quantities = _quantities(inputs, rules, prepared)
-    reserves = _reserves(inputs, rules, prepared, quantities)
+    masks: dict[str, Any] = {}
+    reserves = _reserves(inputs, rules, quantities, masks)
+    prepared = replace(prepared, masks={**prepared.masks, **masks})
     plan = plan_ecology(rules, quantities, method=parameters.ecology_method, soil=parameters.soil_method)
     plan = replace(plan, listed=tuple(reserves if f.id == "biodiversity" and reserves else f for f in plan.listed))
     engine = ecology_engine(
@@ -151,6 +153,7 @@ def ecological_assessment(inputs: Inputs, parameters: Any, prepared: Prepared, *
         tuple(_band(rules, plan, name) for name in sources),
         RAMP | {"band": plan.factors[-1], "title": {"zh": "服务量", "en": "Service"}},
         notes=notes,
+        masks=masks,
         late=complete,
     )
 
@@ -253,13 +256,15 @@ def _quantities(inputs: Inputs, rules: EcologicalRules, prepared: Prepared) -> d
         dry = dryness_index(climate.monthly, rain_there, rules.dryness)
         found["dryness"] = FromField(Field(dry, climate.rows, climate.cols, "bilinear"), step=2.0**-8)
     if "soil" in inputs.rasters:
-        for band, name in enumerate(_SOIL, start=1):
-            found[name] = FromField(values_of(inputs.rasters["soil"], band=band), step=2.0**-6)
+        soil = inputs.rasters["soil"]
+        for name in _SOIL:
+            found[name] = FromField(values_of(soil, band=band_of(soil, name)), step=2.0**-6)
     if "carbonate" in inputs.rasters:
         _require_percent(inputs.rasters["carbonate"], rules)
         found["carbonate"] = FromField(values_of(inputs.rasters["carbonate"]), step=2.0**-3)
     if "ndvi" in inputs.rasters:
-        found["ndvi"] = FromField(values_of(inputs.rasters["ndvi"]), step=NDVI_STEP)
+        ndvi = inputs.rasters["ndvi"]
+        found["ndvi"] = FromField(values_of(ndvi, band=band_of(ndvi, "ndvi_max")), step=NDVI_STEP)
     if "land_use" in inputs.rasters:
         found["land_use"] = FromField(values_of(inputs.rasters["land_use"], method="nearest"))
     for name in _SUPPLIED:
@@ -292,13 +297,13 @@ def _erodibility(inputs: Inputs, engine: EcologyEngine, quantities: dict[str, So
     rows, cols = raster.source_shape
     if rows * cols > MOST_CELLS:
         return
-    parts = {name: raster.source(band=band) for band, name in enumerate(_SOIL, start=1)}
+    parts = {name: raster.source(band=band_of(raster, name)) for name in _SOIL}
     k = engine.quantity("erodibility", parts.__getitem__)
     quantities["erodibility"] = FromField(Field(k, *raster.axes(), "bilinear"), step=2.0**-16)
 
 
 def _reserves(
-    inputs: Inputs, rules: EcologicalRules, prepared: Prepared, quantities: dict[str, Source]
+    inputs: Inputs, rules: EcologicalRules, quantities: dict[str, Source], masks: dict[str, Any]
 ) -> Factor | None:
     """Reserves as a mask of importance among the quantities; what to say if the layer has no areas of a known level."""
     if "reserves" not in inputs.frames:
@@ -308,7 +313,7 @@ def _reserves(
     if grades:
         mask = scratch_array(inputs.scratch, "reserves", inputs.grid.shape.yx, np.uint8)
         burn(mask, inputs.grid.affine, shapes, grades)
-        prepared.masks["reserves"] = mask  # type: ignore[index]
+        masks["reserves"] = mask
         quantities["biodiversity"] = Given("reserves")
         return None
     points = not frame.geometry.geom_type.isin(["Polygon", "MultiPolygon"]).any()

@@ -14,11 +14,12 @@ from analyses.assessment import Block, Source, Terrain
 from analyses.blocks import Arrays, Window, block_windows, run_blocks
 from analyses.ecology import EcologyEngine, ndvi_limits
 from analyses.ecology_rules import EcologicalRules
+from analyses.fields import band_of
 from analyses.grading import quantise
 from analyses.npp import NPP_NEEDS, Extent
-from analyses.ranking import ServiceHistogram, row_areas_dm2, value_range
+from analyses.ranking import ServiceHistogram, value_range
 from spatial.jobs.contract import Axis, Inputs, RasterInput
-from spatial.units import cell_row_areas
+from spatial.units import cell_row_areas, whole_dm2
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,13 +50,13 @@ def _counted(inputs: Inputs, rules: EcologicalRules, raster: RasterInput) -> NDA
 def limits_of_ndvi(inputs: Inputs, rules: EcologicalRules) -> tuple[float, float]:
     """NDVI of bare soil and of full vegetation: percentiles of the whole NDVI raster, weighted by area."""
     raster = inputs.rasters["ndvi"]
-    values = quantise(raster.source(band=1), NDVI_STEP)
+    values = quantise(raster.source(band=band_of(raster, "ndvi_max")), NDVI_STEP)
     grid, (rows, _) = inputs.grid, raster.axes()
     height = -grid.affine.e / abs(rows.step)
     centre = grid.affine.f + grid.affine.e * ((0 - rows.start) / rows.step - rows.origin + 0.5)
     areas = cell_row_areas(round(centre + height / 2, 9), height, height, values.shape[0])
     histogram = ServiceHistogram(NDVI_STEP)
-    histogram.add(values, row_areas_dm2(areas), _counted(inputs, rules, raster))
+    histogram.add(values, whole_dm2(areas), _counted(inputs, rules, raster))
     return ndvi_limits(histogram, rules, layer=raster.layer_id)
 
 

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from spatial.compiled import compiled
+from spatial.errors import QualityViolation
 from spatial.jobs.contract import Axis, RasterInput
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["MOST_CELLS", "Field", "Values", "values_of"]
+__all__ = ["MOST_CELLS", "Field", "Values", "band_of", "values_of"]
 
 MOST_CELLS = 8_000_000
 """Largest raster, in cells, that is held whole; larger ones are read by window."""
@@ -73,6 +74,25 @@ class _Window:
 
 Values = Field | _Window
 """Anything with ``block(row, col, height, width)``."""
+
+
+def band_of(raster: RasterInput, name: str) -> int:
+    """Number of the band of this name, from 1: a layer whose bands stand in another order must not be misread.
+
+    Raises
+    ------
+    QualityViolation
+        If the layer has no such band; the message names those that it has.
+    """
+    if name in raster.bands:
+        return raster.bands.index(name) + 1
+    raise QualityViolation(
+        f"图层 {raster.layer_id} 没有波段 {name}（现有：{'、'.join(raster.bands)}），请补充或改正波段名",
+        f"layer {raster.layer_id} has no band {name} (it has {', '.join(raster.bands)}); add it or correct its name",
+        layer=raster.layer_id,
+        band=name,
+        allowed=list(raster.bands),
+    )
 
 
 def values_of(raster: RasterInput, *, band: int = 1, method: Literal["bilinear", "nearest"] = "bilinear") -> Values:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -19,18 +19,25 @@ from spatial.compiled import compiled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from odc.geo.geobox import GeoBox
 
-__all__ = ["PatchAreas", "patch_areas", "row_areas_dm2"]
+__all__ = ["Grades", "PatchAreas", "patch_areas"]
 
 BLOCK = 1024
 
 
-def row_areas_dm2(grid: GeoBox) -> NDArray[np.int64]:
-    """Ellipsoidal area of one cell of each row, rounded to dm² (0.01 m²); int64 (rows,)."""
-    from spatial.grid import cell_areas
+class Grades(Protocol):
+    """A grid of grades that is read by slices: an array, a mapped file, or a view that unpacks what is read."""
 
-    return np.rint(cell_areas(grid) * 100.0).astype(np.int64)
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+
+    @property
+    def ndim(self) -> int: ...
+
+    def __getitem__(self, cut: Any, /) -> Any: ...
 
 
 def _label(grades: Any, row_areas: Any, labels: Any, parent: Any, area: Any) -> int:
@@ -191,7 +198,7 @@ class PatchAreas:
     of every block that it touches. Several threads may ask at once.
     """
 
-    grades: NDArray[np.uint8]
+    grades: Grades
     row_areas_dm2: NDArray[np.int64]
     block: int
     sides: dict[tuple[int, int], NDArray[np.int64]]
@@ -275,7 +282,7 @@ class PatchAreas:
 
 
 def _label_block(
-    grades: NDArray[np.uint8], row_areas: NDArray[np.int64], block: int, i: int, j: int
+    grades: Grades, row_areas: NDArray[np.int64], block: int, i: int, j: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64], int]:
     top, left = i * block, j * block
     cells = np.ascontiguousarray(grades[top : top + block, left : left + block])
@@ -289,7 +296,7 @@ def _label_block(
 
 
 def patch_areas(
-    grades: NDArray[np.uint8], row_areas_dm2: NDArray[np.int64], *, block: int = BLOCK, threads: int = 1
+    grades: Grades, row_areas_dm2: NDArray[np.int64], *, block: int = BLOCK, threads: int = 1
 ) -> PatchAreas:
     """Find the patches of equal grade.
 
@@ -300,7 +307,7 @@ def patch_areas(
     grades : uint8 (rows, cols)
         0 = in no patch. May be memory-mapped; must not change while the answer is in use.
     row_areas_dm2 : int64 (rows,)
-        Area of a cell of each row, dm² (`row_areas_dm2`).
+        Area of a cell of each row, dm² (`spatial.units.whole_dm2`).
     block : int
         Side of a block, cells. Sets the memory (about 20 bytes a cell of a block and thread), never the result.
     threads : int

@@ -18,19 +18,10 @@ from spatial.errors import GridMismatch, InvalidParameter, QualityViolation
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["MOST_BINS", "ServiceHistogram", "Thresholds", "row_areas_dm2"]
+__all__ = ["MOST_BINS", "ServiceHistogram", "Thresholds"]
 
 MOST_BINS = 1 << 22
 """Values beyond this many steps are no plausible factor."""
-
-
-def row_areas_dm2(areas_m2: NDArray[Any]) -> NDArray[np.int64]:
-    """Cell areas by row in whole dm², as the histograms add them.
-
-    >>> row_areas_dm2(np.array([816.004])).tolist()
-    [81600]
-    """
-    return np.rint(np.asarray(areas_m2, dtype=np.float64) * 100).astype(np.int64)
 
 
 def _range_of(values: Any) -> tuple[float, float]:
@@ -135,7 +126,7 @@ class ServiceHistogram:
         values : float32 (rows, cols)
             Multiples of `step`; NaN is left out.
         areas : int64 (rows,), dm²
-            Area of a cell of each row (`row_areas_dm2`).
+            Area of a cell of each row (`spatial.units.whole_dm2`).
         mask : uint8 or bool (rows, cols), optional
             Cells where it is 0 are left out.
         """

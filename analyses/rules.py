@@ -287,6 +287,8 @@ class SoilEnvironmentRule(Sourced):
     corrections: tuple[Correction, ...]
     ph_to: tuple[float, float, float]
     ph_plausible: Range
+    paddy_codes: tuple[int, ...] = Field(min_length=1)
+    """Land-use codes that are paddy (水田): their own screening values, and irrigated."""
     metals: dict[str, MetalLimits]
 
 

@@ -6,17 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from analyses.chain import Chain, Station, knock_out
+from analyses.evaluation_result import SUITABILITY
 from analyses.rules import KnockOutRule, Sourced
 from spatial.catalog import Text
 from spatial.errors import InvalidParameter
 
-__all__ = ["SUITABILITY", "FactorSpec", "chain_of", "knock_outs", "require_factors"]
-
-SUITABILITY: dict[int, Text] = {
-    1: Text(zh="适宜", en="Suitable"),
-    2: Text(zh="一般适宜", en="Moderately suitable"),
-    3: Text(zh="不适宜", en="Unsuitable"),
-}
+__all__ = ["FactorSpec", "chain_of", "knock_outs", "require_factors"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +51,10 @@ def require_factors(chain: str, needed: Sequence[str], available: Collection[str
         )
 
 
-def chain_of(
-    id: str, title: Text, stations: Sequence[Station], classes: Mapping[int, int], class_titles: Mapping[int, Text]
-) -> Chain:
-    """A chain of stations with the titles of its classes."""
-    return Chain(id=id, title=title, stations=tuple(stations), classes=dict(classes), class_titles=dict(class_titles))
+def chain_of(id: str, title: Text, stations: Sequence[Station], classes: Mapping[int, int]) -> Chain:
+    """A chain of suitability from its stations."""
+    titles = {number: text for number, (_, text, _) in SUITABILITY.items()}
+    return Chain(id=id, title=title, stations=tuple(stations), classes=dict(classes), class_titles=titles)
 
 
 def knock_outs(
@@ -72,4 +66,4 @@ def knock_outs(
         for row in rule.rows
         if row.factor in available
     ]
-    return chain_of(id, title, stations, classes, SUITABILITY) if stations else None
+    return chain_of(id, title, stations, classes) if stations else None

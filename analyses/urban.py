@@ -10,7 +10,7 @@ import numpy as np
 from analyses.chain import Chain, Station, correction, matrix, start, steps, stop
 from analyses.grading import CLASS_VALUES, WORST
 from analyses.rules import Range
-from analyses.stations import SUITABILITY, FactorSpec, chain_of, knock_outs, require_factors
+from analyses.stations import FactorSpec, chain_of, knock_outs, require_factors
 from spatial.catalog import Text
 from spatial.errors import InvalidParameter
 
@@ -113,7 +113,7 @@ def urban_chain(
     add("location", correction, location.rows[location_row], location.corrections, about=location)
     add("patch", correction, CLASS_VALUES, rules.patch.corrections, about=rules.patch)
     order = (*_HEAD, water, *_TAIL)
-    return chain_of(ID, rules.title, [made[f] for f in order if f in made], rules.classes.grades, SUITABILITY)
+    return chain_of(ID, rules.title, [made[f] for f in order if f in made], rules.classes.grades)
 
 
 def urban_knock_outs(rules: UrbanRules, available: Collection[str]) -> Chain | None:

@@ -10,7 +10,7 @@ import numpy as np
 from analyses.assembly import NO_PATH_MIN, RAMP, Assembly, Landform, Prepared, annual_rain, factor_bands, factor_list
 from analyses.assessment import Assessment, Block, Given, Source
 from analyses.climate import MONTHS, air_capacity, humidity_share
-from analyses.fields import Values, values_of
+from analyses.fields import Values, band_of, values_of
 from analyses.grading import WORST, GradeTable
 from analyses.rules import Range
 from analyses.sources import Comfort, OfTerrain, climate_of
@@ -167,12 +167,16 @@ def _air(inputs: Inputs, rules: UrbanRules, sources: dict[str, Source], said: di
     if "wind" not in inputs.rasters:
         return
     raster = inputs.rasters["wind"]
-    speed, calm = values_of(raster, band=1), values_of(raster, band=2)
+    at_speed, at_calm = band_of(raster, "mean_speed"), band_of(raster, "calm_share")
+    speed, calm = values_of(raster, band=at_speed), values_of(raster, band=at_calm)
     rules.air.wind_plausible.require(
-        raster.source(band=1), what=Text(zh="平均风速", en="mean wind speed"), unit="m/s", layer=raster.layer_id
+        raster.source(band=at_speed), what=Text(zh="平均风速", en="mean wind speed"), unit="m/s", layer=raster.layer_id
     )
     rules.air.calm_plausible.require(
-        raster.source(band=2), what=Text(zh="静风日数占比", en="share of calm days"), unit="%", layer=raster.layer_id
+        raster.source(band=at_calm),
+        what=Text(zh="静风日数占比", en="share of calm days"),
+        unit="%",
+        layer=raster.layer_id,
     )
     sources["air"] = Air(calm, speed, rules.air.calm_percent, rules.air.wind_speed)
     said["air"] = Text(zh="静风日数占比与平均风速取较差者", en="the worse of calm days and mean wind speed")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["INVERSE_FLATTENING", "SEMI_MAJOR_M", "Area", "cell_row_areas", "geodesic_areas"]
+__all__ = ["INVERSE_FLATTENING", "SEMI_MAJOR_M", "Area", "cell_row_areas", "geodesic_areas", "whole_dm2"]
 
 SEMI_MAJOR_M = 6_378_137.0
 INVERSE_FLATTENING = 298.257222101
@@ -112,3 +112,14 @@ def cell_row_areas(north: float, cell_height: float, cell_width: float, rows: in
     """
     edges = north - cell_height * np.arange(rows + 1)
     return np.asarray(np.radians(cell_width) * -np.diff(_band(np.asarray(edges, dtype=np.float64))))
+
+
+def whole_dm2(areas_m2: NDArray[Any]) -> NDArray[np.int64]:
+    """Areas in whole dm² (0.01 m²): integers add up to the same sum in every order.
+
+    Examples
+    --------
+    >>> whole_dm2(np.array([816.2004, 0.996])).tolist()
+    [81620, 100]
+    """
+    return np.rint(np.asarray(areas_m2, dtype=np.float64) * 100.0).astype(np.int64)

@@ -135,6 +135,11 @@ class RasterInput(Protocol):
         ...
 
     @property
+    def bands(self) -> tuple[str, ...]:
+        """Names of the bands in their order; an analysis asks for a band by its name, never by its place."""
+        ...
+
+    @property
     def source_shape(self) -> tuple[int, int]:
         """Rows and columns of the raster itself."""
         ...

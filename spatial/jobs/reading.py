@@ -110,6 +110,11 @@ class GridRaster:
                 )
 
     @property
+    def bands(self) -> tuple[str, ...]:
+        """Names of the bands; see `RasterInput.bands`."""
+        return tuple(band.name for band in self.layer.bands)
+
+    @property
     def source_shape(self) -> tuple[int, int]:
         """Rows and columns of the raster itself."""
         with self._lock:

@@ -31,6 +31,13 @@ def rules(*stems: str) -> dict[str, Any]:
     return {stem: found[stem] for stem in stems or found}
 
 
+@cache
+def _bands(layer_id: str) -> tuple[str, ...]:
+    """Names of the bands of a layer of the catalogue."""
+    definition = yaml.safe_load((RULES_FOLDER.parent / f"{layer_id}.yml").read_text("utf-8"))
+    return tuple(band["name"] for band in definition["bands"])
+
+
 class Array:
     """A raster (bands, rows, cols) in memory, its upper left corner on that of the province.
 
@@ -43,6 +50,10 @@ class Array:
         self, layer_id: str, values: np.ndarray, unit: str | None, origin: tuple[int, int] = (0, 0), times: int = 1
     ) -> None:
         self.layer_id, self.values, self.unit, self.origin, self.times = layer_id, values, unit, origin, times
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        return _bands(self.layer_id)
 
     @property
     def source_shape(self) -> tuple[int, int]:

@@ -16,11 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analyses.capacity import assess, binding_constraint, irrigable_km2, supply_demand, trend_of
-from analyses.capacity_land import LAND_COLUMNS, LandAreas, LandLayers, land_areas, row_areas_dm2
+from analyses.capacity_land import LAND_COLUMNS, LandAreas, LandLayers, land_areas
 from analyses.capacity_result import capacity_result, capacity_rows
 from analyses.capacity_rules import CapacityRules, capacity_rules
 from analyses.capacity_table import merge_units, read_units
 from spatial.errors import GridMismatch, InvalidParameter, LayerDefinitionInvalid, LayerEmpty, QualityViolation
+from spatial.units import whole_dm2
 
 PROJECT = Path(__file__).parents[2]
 DOCUMENT = yaml.safe_load((PROJECT / "layers" / "rules" / "carrying_capacity.yml").read_text("utf-8"))
@@ -493,7 +494,7 @@ class TestLandAreas:
         rng = np.random.default_rng(seed)
         shape = (37, 29)
         units = rng.integers(0, 6, shape).astype(np.uint16)
-        dm2 = row_areas_dm2(rng.uniform(800, 820, shape[0]))
+        dm2 = whole_dm2(rng.uniform(800, 820, shape[0]))
         arrays = {
             name: rng.integers(0, 6, shape).astype(np.uint8) for name in LandLayers.__slots__ if name != "elevation"
         } | {"elevation": rng.uniform(0, 6000, shape).astype(np.float32)}

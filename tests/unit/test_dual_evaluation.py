@@ -26,7 +26,6 @@ from analyses import assessment, blocks
 from analyses.chain import Chain
 from analyses.dual_evaluation import DualEvaluation, DualEvaluationParameters
 from analyses.evaluation_result import ECOLOGY_OUT, KNOCK_OUT, MASKED
-from analyses.patches import row_areas_dm2
 from analyses.rules import agricultural_rules, urban_rules
 from analyses.suitability import UrbanSuitability, UrbanSuitabilityParameters
 from spatial.errors import (
@@ -38,7 +37,9 @@ from spatial.errors import (
     QualityViolation,
     SpatialError,
 )
+from spatial.grid import cell_areas
 from spatial.jobs.contract import AnalysisResult, Inputs
+from spatial.units import whole_dm2
 
 ASSESSMENTS = ("ecology", "agriculture", "urban")
 PADDY, DRYLAND, FOREST, GRASS, WATER, WETLAND, TOWN = 1, 2, 4, 9, 10, 11, 12
@@ -430,7 +431,7 @@ def test_patches_are_those_of_an_independent_labelling(province: Province, tmp_p
             row |= {end: 100 * value for end, value in row.items() if end != "grade"}
     rasters, result = case.run(tmp_path)
     rules = {"agriculture": agricultural_rules(case.rules), "urban": urban_rules(case.rules)}
-    dm2 = np.repeat(row_areas_dm2(province.grid)[:, np.newaxis], province.shape[1], axis=1)
+    dm2 = np.repeat(whole_dm2(cell_areas(province.grid))[:, np.newaxis], province.shape[1], axis=1)
     relief = rasters["urban_factors"]["relief"]
     for name, rule in rules.items():
         chain, factors = chain_of(result, name), rasters[f"{name}_factors"]
@@ -488,7 +489,7 @@ def test_conflicts_from_the_class_maps(province: Province, tmp_path: Path, profi
 
 def test_units_add_up_to_the_province_to_the_last_square_decimetre(province: Province, expected: Any) -> None:
     rasters, result = expected
-    dm2 = np.repeat(row_areas_dm2(province.grid)[:, np.newaxis], province.shape[1], axis=1)
+    dm2 = np.repeat(whole_dm2(cell_areas(province.grid))[:, np.newaxis], province.shape[1], axis=1)
     unit = np.zeros(province.shape, int)
     unit[2:-2, 2:17], unit[2:-2, 17:-2] = 1, 2
     names = {"ecology": ("extremely_important", "important", "ordinary")}

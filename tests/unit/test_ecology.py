@@ -38,7 +38,7 @@ from analyses.fragility import (
     water_soil_loss,
 )
 from analyses.npp import Extent, npp_service
-from analyses.ranking import ServiceHistogram, row_areas_dm2
+from analyses.ranking import ServiceHistogram
 from analyses.services import (
     annex_soil_conservation,
     land_use_codes,
@@ -49,6 +49,7 @@ from analyses.services import (
     water_conservation,
 )
 from spatial.errors import GridMismatch, InvalidParameter, LayerDefinitionInvalid, LayerEmpty, QualityViolation
+from spatial.units import whole_dm2
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = yaml.safe_load((ROOT / "layers/rules/ecological_importance.yml").read_text(encoding="utf-8"))
@@ -345,7 +346,7 @@ def test_ranking_refuses_nonsense() -> None:
         h.thresholds(0.8, 0.5)
     with pytest.raises(InvalidParameter, match="steps"):
         h.merge(ServiceHistogram(0.25))
-    assert row_areas_dm2(np.array([816.0049])).tolist() == [81600]
+    assert whole_dm2(np.array([816.0049])).tolist() == [81600]
 
 
 def test_ndvi_limits_are_area_percentiles() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analyses.fields import Field
+from analyses.fields import Field, band_of
+from spatial.errors import QualityViolation
 from spatial.jobs.contract import Axis
 
 
@@ -57,3 +59,13 @@ def test_outside_there_is_no_value() -> None:
     field = Field(np.ones((2, 2), np.float32), Axis(1.0, -3.0, 0), Axis(1.0, 0.0, 0), "nearest")
     assert np.isnan(field.block(0, 0, 3, 2)).tolist() == [[True, True], [True, True], [True, True]]
     assert field.block(3, 0, 1, 2).tolist() == [[1.0, 1.0]]
+
+
+def test_a_band_is_found_by_its_name_and_never_by_its_place() -> None:
+    class Soil:
+        layer_id = "soil"
+        bands = ("clay", "silt", "sand")
+
+    assert [band_of(Soil(), name) for name in ("sand", "silt", "clay")] == [3, 2, 1]  # type: ignore[arg-type]
+    with pytest.raises(QualityViolation, match=r"no band ph \(it has clay, silt, sand\)"):
+        band_of(Soil(), "ph")  # type: ignore[arg-type]

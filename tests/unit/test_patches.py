@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from odc.geo.geobox import GeoBox
 
-from analyses.patches import patch_areas, row_areas_dm2
+from analyses.patches import patch_areas
 from spatial.grid import cell_areas
+from spatial.units import whole_dm2
 
 
 def by_scipy(grades: np.ndarray, row_areas: np.ndarray) -> np.ndarray:
@@ -135,4 +136,4 @@ def test_wrong_calls_are_named(call: object, message: str) -> None:
 
 def test_cell_areas_in_whole_square_decimetres() -> None:
     grid = GeoBox.from_bbox((110.0, 30.0, 110.1, 30.1), crs="EPSG:4490", resolution=0.01)
-    assert row_areas_dm2(grid) / 100 == pytest.approx(cell_areas(grid), abs=0.005)
+    assert whole_dm2(cell_areas(grid)) / 100 == pytest.approx(cell_areas(grid), abs=0.005)
