@@ -1,22 +1,20 @@
 """Land cover on the sample scenes: 2019 by command, 2024 and the change as OGC processes, and the way into land use."""
 
-import contextlib
 import io
 import json
 import os
 import shutil
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
-import httpx2
 import numpy as np
 import pytest
 import rasterio
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "sample_analyses"))
 import sample_analyses as sample
+from served import serving
 
 ROOT = Path(__file__).parents[2]
 LAYERS = ("surface-reflectance", "surface-reflectance-2024", "landcover-samples", "landcover-reference", "counties")
@@ -24,30 +22,6 @@ BBOX = (114.5, 30.47, 114.74, 30.7)
 """Most of the scenes, so that each class has its reference units."""
 QUICK = {"trees": 20, "samples_per_class": 150, "reference": "landcover-reference"}
 BARE = 13
-
-
-@contextlib.contextmanager
-def serving(env):
-    """The application under uvicorn in a thread, on a port of its own."""
-    import uvicorn
-
-    from spatial.asgi import create_app
-    from spatial.settings import Settings
-
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in env.items():
-            patch.setenv(name, value)
-        app = create_app(Settings())
-        server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", lifespan="on"))
-        thread = threading.Thread(target=server.run, daemon=True)
-        thread.start()
-        sample.wait_for(lambda: server.started)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        try:
-            yield httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=120), app.state.datastore
-        finally:
-            server.should_exit = True
-            thread.join(20)
 
 
 @pytest.fixture(scope="module")

@@ -1,48 +1,22 @@
 """OGC API Processes over a real queue, with real worker programs and Dask."""
 
-import contextlib
 import io
 import os
 import sys
-import threading
 import time
 from pathlib import Path
 
-import httpx2
 import numpy as np
 import pytest
 import rasterio
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "sample_analyses"))
 import sample_analyses as sample
+from served import serving
 
 LOWLAND = "/ogc/processes/sample-lowland/execution"
 ECHO = "/ogc/processes/echo/execution"
 ASYNC = {"Prefer": "respond-async"}
-
-
-@contextlib.contextmanager
-def serving(env):
-    """The real application under uvicorn in a thread, on a port of its own."""
-    import uvicorn
-
-    from spatial.asgi import create_app
-    from spatial.settings import Settings
-
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in env.items():
-            patch.setenv(name, value)
-        app = create_app(Settings())
-        server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", lifespan="on"))
-        thread = threading.Thread(target=server.run, daemon=True)
-        thread.start()
-        sample.wait_for(lambda: server.started)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        try:
-            yield httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=120), app.state.datastore
-        finally:
-            server.should_exit = True
-            thread.join(20)
 
 
 @pytest.fixture(scope="module")
