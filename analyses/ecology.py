@@ -247,8 +247,8 @@ class EcologyEngine:
     npp_limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     layers: Mapping[str, str] = field(default_factory=dict)
 
-    def check(self, quantity: str, values: NDArray[Any]) -> NDArray[Any]:
-        """The values, refused outside the plausible range of the rule file.
+    def check(self, quantity: str, values: NDArray[Any], *, part: bool = False) -> NDArray[Any]:
+        """The values, refused outside the plausible range of the rule file; `part`: they are a block of the data.
 
         Raises
         ------
@@ -259,7 +259,7 @@ class EcologyEngine:
         found = None if rule is None else value_range(values)
         if rule is not None and found is not None:
             rule.range.require(
-                np.array(found), what=rule.title, unit=rule.unit, layer=self.layers.get(quantity, quantity)
+                np.array(found), what=rule.title, unit=rule.unit, layer=self.layers.get(quantity, quantity), part=part
             )
         return values
 
@@ -333,7 +333,7 @@ class EcologyEngine:
         grades = np.asarray(values, dtype=np.float32)
         return np.where(grades == 0, np.float32(1), grades)
 
-    def quantity(self, name: str, read: Callable[[str], NDArray[Any]]) -> NDArray[Any]:
+    def quantity(self, name: str, read: Callable[[str], NDArray[Any]], *, part: bool = False) -> NDArray[Any]:
         """A checked quantity of a block, made of others where it is not supplied.
 
         Parameters
@@ -351,15 +351,15 @@ class EcologyEngine:
                         "cover from NDVI needs the NDVI of bare soil and of full vegetation; find the percentiles first",
                         parameter="ndvi_limits",
                     ) from None
-                return vegetation_cover(self.quantity("ndvi", read), self.ndvi_limits, self.rules.cover.step)
+                return vegetation_cover(self.quantity("ndvi", read, part=part), self.ndvi_limits, self.rules.cover.step)
             if name == "erodibility":
-                return self._erodibility(*(self.quantity(q, read) for q in _MADE_OF["erodibility"][0]))
+                return self._erodibility(*(self.quantity(q, read, part=part) for q in _MADE_OF["erodibility"][0]))
             raise
         if name == "land_use":
             return land_use_codes(found, layer=self.layers.get(name, "land-use"))
         if name == "biodiversity":
             return found
-        return self.check(name, found)
+        return self.check(name, found, part=part)
 
     def _erodibility(
         self, sand: NDArray[Any], silt: NDArray[Any], clay: NDArray[Any], carbon: NDArray[Any]
@@ -440,7 +440,7 @@ class EcologySource:
             return self.quantities[name](block)
 
         def get(name: str) -> NDArray[Any]:
-            return block.once(f"ecology:{name}", partial(self.engine.quantity, name, read))
+            return block.once(f"ecology:{name}", partial(self.engine.quantity, name, read, part=True))
 
         return self.engine.factor(self.factor, get)
 

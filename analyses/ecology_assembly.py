@@ -270,6 +270,11 @@ def _quantities(inputs: Inputs, rules: EcologicalRules, prepared: Prepared) -> d
     for name in _SUPPLIED:
         if name in inputs.rasters:
             found[name] = FromField(values_of(inputs.rasters[name]), step=2.0**-6)
+    for name, source in found.items():
+        rule = rules.inputs.get(name)
+        held = source.values if isinstance(source, FromField) else None
+        if rule is not None and rule.range.largest_at_least is not None and isinstance(held, Field):
+            rule.range.require(held.values, what=rule.title, unit=rule.unit, layer=_NAMES.get(name, name))
     return found
 
 

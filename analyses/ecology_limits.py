@@ -79,7 +79,7 @@ class _Extremes:
 
         found = {}
         for name in self.names:
-            values = self.engine.quantity(name, read)
+            values = self.engine.quantity(name, read, part=True)
             ends = value_range(values if inside is None else np.where(inside == 0, np.nan, values))
             if ends is not None:
                 found[name] = np.array(ends)
@@ -118,6 +118,8 @@ def limits_of_npp(
         threads=inputs.threads,
         scheduler=inputs.scheduler,
     )
+    for name, ends in extent.limits.items():
+        engine.check(name, np.array(ends))  # all blocks together: now the largest value tells the unit
     return dict(extent.limits)
 
 

@@ -57,14 +57,26 @@ class Range(BaseModel):
     max: float
     largest_at_least: float | None = None
 
-    def require(self, values: NDArray[Any], *, what: Text, unit: str, layer: str, declared: str | None = None) -> None:
-        """Raise `QualityViolation` naming layer, range and units if values lie outside; NaN is no value."""
+    def require(
+        self,
+        values: NDArray[Any],
+        *,
+        what: Text,
+        unit: str,
+        layer: str,
+        declared: str | None = None,
+        part: bool = False,
+    ) -> None:
+        """Raise `QualityViolation` naming layer, range and units if values lie outside; NaN is no value.
+
+        With `part` the values are a block of the data: their largest says nothing of the unit, so that no block size decides.
+        """
         values = np.asarray(values)
         known = values[np.isfinite(values)]
         if known.size == 0:
             return
         least, most = float(known.min()), float(known.max())
-        small = self.largest_at_least is not None and 0 < most < self.largest_at_least
+        small = not part and self.largest_at_least is not None and 0 < most < self.largest_at_least
         if least >= self.min and most <= self.max and not small:
             return
         low, high = f"{self.min:g}", f"{self.max:g}"

@@ -14,10 +14,11 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from analyses.rules import Sourced, read_rules
 from spatial.catalog import Text
-from spatial.errors import InvalidParameter, LayerDefinitionInvalid, QualityViolation
+from spatial.errors import InvalidParameter, QualityViolation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,20 +45,11 @@ _RECIPROCAL_TOLERANCE = 0.01
 """How far aᵢⱼ · aⱼᵢ may lie from 1 for a matrix typed in decimals (0.333 for 1/3)."""
 
 
-class _Sourced(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    title: Text
-    source: str = Field(min_length=1)
-    tag: Literal["V-law", "V-code", "V-page", "GK", "own"]
-    valid_from: date
-
-
-class _RandomIndex(_Sourced):
+class _RandomIndex(Sourced):
     values: tuple[float, ...] = Field(min_length=3)
 
 
-class _Maximum(_Sourced):
+class _Maximum(Sourced):
     maximum: float = Field(gt=0)
 
 
@@ -88,18 +80,7 @@ def ahp_rules(rules: Mapping[str, Any]) -> AhpRules:
     LayerDefinitionInvalid
         If the file is missing or breaks the model, naming the place.
     """
-    if RULE_FILE not in rules:
-        raise LayerDefinitionInvalid(
-            f"缺少规则文件 layers/rules/{RULE_FILE}.yml",
-            f"no rule file layers/rules/{RULE_FILE}.yml",
-            file=f"{RULE_FILE}.yml",
-        )
-    try:
-        return AhpRules.model_validate(rules[RULE_FILE])
-    except ValidationError as error:
-        raise LayerDefinitionInvalid(
-            f"规则文件 {RULE_FILE}.yml 有误：{error}", f"rule file {RULE_FILE}.yml: {error}", file=f"{RULE_FILE}.yml"
-        ) from error
+    return read_rules(rules, RULE_FILE, AhpRules)
 
 
 @dataclass(frozen=True, slots=True)

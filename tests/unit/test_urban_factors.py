@@ -17,7 +17,7 @@ from urban_walk import Cell, judge
 
 from analyses.chain import Chain
 from analyses.grading import is_power_of_two, quantise
-from analyses.rules import UrbanRules, urban_rules
+from analyses.rules import Range, UrbanRules, urban_rules
 from analyses.urban import (
     urban_chain,
     urban_factors,
@@ -26,6 +26,7 @@ from analyses.urban import (
     water_environment_grades,
     water_modulus,
 )
+from spatial.catalog import Text
 from spatial.errors import InvalidParameter, QualityViolation
 
 RULE_FILE = Path(__file__).parents[2] / "layers" / "rules" / "urban_suitability.yml"
@@ -314,3 +315,15 @@ def test_patch_size_classes(km2: float, grade: int) -> None:
 
 def test_landform_by_relief() -> None:
     assert RULES.patch.landform_by_relief.grade(np.array([0, 29, 30, 200, 201])).tolist() == [1, 1, 2, 2, 3]
+
+
+def test_a_block_alone_does_not_tell_that_a_unit_is_too_large() -> None:
+    """A dry corner of a correct layer is no wrong unit; else the size of the blocks would decide on the error."""
+    span = Range(min=0, max=100, largest_at_least=1.001)
+    about = {"what": Text(zh="例", en="example"), "unit": "%", "layer": "x"}
+    corner = np.array([0.0, 0.4])
+    span.require(corner, **about, part=True)
+    with pytest.raises(QualityViolation, match="the largest must reach"):
+        span.require(corner, **about)
+    with pytest.raises(QualityViolation, match="not within"):
+        span.require(np.array([101.0]), **about, part=True)
