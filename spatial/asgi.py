@@ -26,9 +26,10 @@ from spatial.settings import settings as environment_settings
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from spatial.building_block import BuildingBlock
     from spatial.store.datastore import DataStore
 
-__all__ = ["create_app"]
+__all__ = ["building_blocks", "create_app"]
 
 PORTAL = Path(__file__).parent / "static" / "portal"
 _CSP = (
@@ -59,7 +60,9 @@ def create_app(settings: Settings | None = None) -> Starlette:
         yield
         await store.aclose()
 
+    blocks = building_blocks()
     routes: list[BaseRoute] = [
+        *(route for block in blocks for route in block.routes(store)),
         *tiles.routes(store),
         *process_routes(store),
         *ogc.routes(store),
@@ -86,7 +89,13 @@ def create_app(settings: Settings | None = None) -> Starlette:
         exception_handlers={SpatialError: _problem, HTTPException: _http_problem, Exception: _unexpected},
     )
     app.state.datastore = store
+    app.state.building_blocks = blocks
     return app
+
+
+def building_blocks() -> tuple[BuildingBlock, ...]:
+    """The standards beyond Features, Tiles and Processes, in the order in which the documents name them."""
+    return ()
 
 
 def _problem_response(document: dict[str, Any], headers: dict[str, str] | None = None) -> Response:

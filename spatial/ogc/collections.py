@@ -177,6 +177,10 @@ def collection_document(call: Call, published: Published) -> dict[str, Any]:
         size = {"width": published.width, "height": published.height}
         document |= {"itemType": "coverage", "layerDataType": "Raster", **size}
     document["links"] = _collection_links(call, layer)
+    for block in call.blocks:
+        added = block.collection(call.base, call.language, published)
+        document["links"] += added.pop("links", [])
+        document |= added
     return document
 
 
@@ -283,6 +287,7 @@ async def landing(datastore: DataStore, request: Request) -> Response:
                 "WMTS 1.0.0",
             ),
             link(f"{call.base}/", "related", HTML, call.say("一张图门户", "Web map")),
+            *(found for block in call.blocks for found in block.landing_links(call.base, call.language)),
         ],
     }
     if call.format == "html":
@@ -293,11 +298,12 @@ async def landing(datastore: DataStore, request: Request) -> Response:
 async def conformance(datastore: DataStore, request: Request) -> Response:
     """``/conformance``."""
     call = _read(datastore, request)
-    etag = call.etag(CONFORMANCE)
+    classes = [*CONFORMANCE, *(name for block in call.blocks for name in block.conformance)]
+    etag = call.etag(classes)
     unchanged = call.unchanged(etag)
     if unchanged is not None:
         return unchanged
-    document = {"links": call.self_links(), "conformsTo": list(CONFORMANCE)}
+    document = {"links": call.self_links(), "conformsTo": list(dict.fromkeys(classes))}
     if call.format == "html":
         return call.page("conformance.html", etag, {"document": document})
     return call.answer(document, etag)

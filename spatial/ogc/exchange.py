@@ -21,6 +21,7 @@ from starlette.responses import Response
 from spatial.ogc.parameters import Format, Language, read_format, read_language, read_parameters
 
 if TYPE_CHECKING:
+    from spatial.building_block import BuildingBlock
     from spatial.catalog import Layer, Text
     from spatial.store.datastore import DataStore, Snapshot
 
@@ -69,6 +70,12 @@ class Call:
     language: Language
     format: Format
     parameters: Mapping[str, str]
+
+    @property
+    def blocks(self) -> tuple[BuildingBlock, ...]:
+        """Building blocks of the application that answers."""
+        found: tuple[BuildingBlock, ...] = getattr(self.request.app.state, "building_blocks", ())
+        return found
 
     @property
     def ogc(self) -> str:

@@ -20,6 +20,7 @@ from spatial.ogc.parameters import DOCUMENT_PARAMETERS, ITEMS_PARAMETERS, proper
 from spatial.ogc.queryables import field_schema
 
 if TYPE_CHECKING:
+    from spatial.building_block import BuildingBlock
     from spatial.catalog import Layer
     from spatial.store.datastore import DataStore, Published, Snapshot
 
@@ -129,7 +130,9 @@ def _tile_paths(layer: Layer) -> dict[str, Any]:
     }
 
 
-def openapi_document(snapshot: Snapshot, base: str, max_page: int) -> dict[str, Any]:
+def openapi_document(
+    snapshot: Snapshot, base: str, max_page: int, blocks: tuple[BuildingBlock, ...] = ()
+) -> dict[str, Any]:
     """OpenAPI document of one catalogue revision."""
     paths: dict[str, Any] = {
         "/": {"get": get_operation("server", "getLandingPage", "服务首页", "Landing page", "LandingPage")},
@@ -169,6 +172,13 @@ def openapi_document(snapshot: Snapshot, base: str, max_page: int) -> dict[str, 
         )
     }
     paths |= process_paths()
+    parts = components(max_page)
+    for block in blocks:
+        tags.append({"name": block.name, "description": block.title})
+        for path, item in block.paths(snapshot).items():
+            paths[path] = paths.get(path, {}) | item
+        for section, members in block.components(snapshot).items():
+            parts[section] = {**parts.get(section, {}), **members}
     return {
         "openapi": "3.0.3",
         "info": {
@@ -180,13 +190,13 @@ def openapi_document(snapshot: Snapshot, base: str, max_page: int) -> dict[str, 
         "servers": [{"url": f"{base}/ogc", "description": "本服务 / this service"}],
         "tags": tags,
         "paths": paths,
-        "components": components(max_page),
+        "components": parts,
     }
 
 
 @lru_cache(maxsize=8)
-def _text(snapshot: _ByRevision, base: str, max_page: int) -> bytes:
-    return orjson.dumps(openapi_document(snapshot.snapshot, base, max_page))
+def _text(snapshot: _ByRevision, base: str, max_page: int, blocks: tuple[BuildingBlock, ...]) -> bytes:
+    return orjson.dumps(openapi_document(snapshot.snapshot, base, max_page, blocks))
 
 
 class _ByRevision:
@@ -210,7 +220,7 @@ async def openapi(datastore: DataStore, request: Request) -> Response:
     unchanged = call.unchanged(etag)
     if unchanged is not None:
         return unchanged
-    text = _text(_ByRevision(datastore, call.snapshot), call.base, datastore.settings.max_page)
+    text = _text(_ByRevision(datastore, call.snapshot), call.base, datastore.settings.max_page, call.blocks)
     if call.format == "html":
         document = orjson.loads(text)
 

@@ -1,0 +1,1 @@
+"""STAC API under ``/stac``: scenes and results as items."""
