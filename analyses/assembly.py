@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analyses.assessment import Assessment, Block, Terrain
+from analyses.assessment import Assessment, Block, Late, Terrain
 from analyses.blocks import Window
-from analyses.chain import Graded
 from analyses.location import TravelTime
 from analyses.masks import release
 from analyses.patches import patch_areas
@@ -32,16 +31,12 @@ __all__ = [
     "RAMP",
     "Assembly",
     "Landform",
-    "Late",
     "Prepared",
     "factor_bands",
     "factor_list",
     "patch_levels",
     "prepare",
 ]
-
-Late = Callable[[Window, Graded], Mapping[str, "NDArray[Any]"]]
-"""Values of the late factors of a window."""
 
 NO_PATH_MIN = 65536.0
 """Minutes that stand for «no path leads here» (an island, a far bank): beyond every limit, and a number that can be stored."""
@@ -290,7 +285,7 @@ def patch_levels(assembly: Assembly, kept: Mapping[str, NDArray[Any]], prepared:
     release(packed)
     edges = np.array([_edges(rule, form) for form in ("plain", "hill", "mountain")], dtype=np.int64)
 
-    def late(window: Window, before: Graded) -> Mapping[str, NDArray[Any]]:
+    def late(window: Window) -> Mapping[str, NDArray[Any]]:
         row, col, height, width = window
         cut = np.asarray(kinds[row : row + height, col : col + width])
         size = found.levels(row, col, height, width, edges, kinds=cut)

@@ -28,9 +28,12 @@ if TYPE_CHECKING:
 __all__ = [
     "Assessment",
     "Block",
+    "Combine",
+    "Encoder",
     "FactorWork",
     "Finished",
     "Given",
+    "Late",
     "Source",
     "Terrain",
     "factor_pass",
@@ -164,6 +167,12 @@ class Block:
         )
 
 
+Encoder = Callable[[int, int, "NDArray[Any]"], Any]
+"""First row, first column and values of a block → the block as it stands in a file (`RasterOutput.encoder`)."""
+Late = Callable[[Window], Mapping[str, "NDArray[Any]"]]
+"""Values of the late factors of a window."""
+
+
 class Source(Protocol):
     """Where the values of a factor come from; a frozen dataclass that can be pickled."""
 
@@ -180,7 +189,8 @@ class Given:
 
     def __call__(self, block: Block) -> NDArray[Any]:
         """The array as it came."""
-        return block.given[self.name]
+        values: NDArray[Any] = block.given[self.name]
+        return values
 
 
 @dataclass(frozen=True)
@@ -240,14 +250,16 @@ class FactorWork:
 
     terrain: Terrain
     assessments: tuple[Assessment, ...]
+    encoders: Mapping[str, Encoder]
+    """By assessment, of the raster that its factors are written to."""
 
-    def __call__(self, window: Window, given: Arrays) -> dict[str, NDArray[Any]]:
-        """``{assessment}/{factor}`` float32, ``{assessment}:packed`` uint16, ``:land``, ``:out`` uint8 of the block."""
+    def __call__(self, window: Window, given: Arrays) -> dict[str, Any]:
+        """``{assessment}/{factor}`` encoded, ``{assessment}:packed`` uint16, ``:land``, ``:out`` uint8 of the block."""
         block = Block(window, given, self.terrain)
         inside = given.get("inside")
         if inside is not None and inside.all():
             inside = None
-        found: dict[str, NDArray[Any]] = {}
+        found: dict[str, Any] = {}
         for assessment in self.assessments:
             values = {
                 name: block.once(f"{assessment.id}/{name}", partial(source, block))
@@ -261,11 +273,13 @@ class FactorWork:
                 found[f"{assessment.id}:out"] = assessment.knock_outs.run(values, inside=inside).reason
             for name, (source, dtype) in assessment.kept.items():
                 found[f"{assessment.id}:{name}"] = source(block).astype(dtype, copy=False)
+            if assessment.id not in self.encoders:
+                continue
             for name, array in values.items():
                 shown = np.asarray(array, dtype=np.float32)
                 if inside is not None:
                     shown = np.where(inside == 0, np.float32(np.nan), shown)
-                found[f"{assessment.id}/{name}"] = shown
+                found[f"{assessment.id}/{name}"] = self.encoders[assessment.id](window[0], window[1], shown)
         found["valid"] = np.array([np.isfinite(block.elevation).sum()])
         return found
 
@@ -338,7 +352,7 @@ def factor_pass(
         for a in assessments:
             if a.id in rasters:
                 for band, factor in enumerate(a.sources, start=1):
-                    rasters[a.id].write(row, col, found[f"{a.id}/{factor}"], band=band)
+                    rasters[a.id].put(found[f"{a.id}/{factor}"], band=band)
 
     def given(window: Window) -> Arrays:
         row, col, height, width = window
@@ -349,7 +363,8 @@ def factor_pass(
 
     inside = masks.get("inside")
     windows = [w for w in block_windows(*shape, block) if inside is None or _any(inside, w)]
-    work = FactorWork(terrain, tuple(assessments))
+    encoders = {name: raster.encoder for name, raster in rasters.items()}
+    work = FactorWork(terrain, tuple(assessments), encoders)
     run_blocks(work, windows, on_result=settle, given=given, threads=threads, scheduler=scheduler, progress=progress)
     if valid == 0:
         layer = terrain.dem.layer_id
@@ -393,18 +408,50 @@ class Finished:
     land: NDArray[np.uint8] | None
 
 
+Combine = Callable[[Window, Mapping[str, Finished], Arrays], Arrays]
+"""Window, finished block of each assessment, and what travels with the block → what the caller wants of it."""
+
+
+@dataclass(frozen=True)
+class FinishWork:
+    """Pass 2 of one block (see `BlockWork`)."""
+
+    chains: Mapping[str, tuple[Chain, str | None]]
+    """By assessment its chain and first late station."""
+    combine: Combine
+
+    def __call__(self, window: Window, given: Arrays) -> Arrays:
+        """What `combine` gives of the finished block."""
+        found = {}
+        for name, (chain, late) in self.chains.items():
+            before = unpack(given[f"{name}:packed"])
+            start = f"{name}|"
+            values = {key.removeprefix(start): value for key, value in given.items() if key.startswith(start)}
+            after = _classes(chain, before) if late is None else chain.tail(late, values, before)
+            found[name] = Finished(
+                after.grade,
+                after.suitability,
+                after.reason,
+                values.get("patch"),
+                given.get(f"{name}:out"),
+                given.get(f"{name}:land"),
+            )
+        return self.combine(window, found, given)
+
+
 def finish_pass(
     assessments: Sequence[Assessment],
     kept: Mapping[str, NDArray[Any]],
     *,
-    late: Mapping[str, Callable[[Window, Graded], Mapping[str, NDArray[Any]]]],
-    combine: Callable[[Window, Mapping[str, Finished]], Arrays],
+    late: Mapping[str, Late],
+    combine: Combine,
     on_result: Callable[[Window, Arrays], None],
     shape: tuple[int, int],
     block: int,
     threads: int = 1,
+    scheduler: str | None = None,
     inside: NDArray[np.uint8] | None = None,
-    mapped: Sequence[Any] = (),
+    masks: Mapping[str, NDArray[Any]] | None = None,
     progress: Callable[[float], None],
 ) -> None:
     """Pass 2 over the whole grid.
@@ -414,40 +461,31 @@ def finish_pass(
     late : mapping
         Assessment id → function that gives the values of the late factors of a window (patch level, service rank).
     combine : callable
-        Called with the window and the finished block of each assessment, in any thread; what it gives goes to `on_result`.
+        Called in any thread or worker; must be picklable without arrays of the size of the grid.
     on_result : callable
-        Called in this thread.
-    mapped : sequence
-        Further memory-mapped arrays that `combine` reads; their memory is given back now and then.
+        Called in this thread with what `combine` gave.
+    masks : mapping
+        Further arrays over the grid that travel with the blocks.
     """
+    names = [f"{a.id}:{part}" for a in assessments for part in ("packed", "out", "land") if f"{a.id}:{part}" in kept]
+    arrays: dict[str, NDArray[Any]] = {name: kept[name] for name in names} | dict(masks or {})
 
-    def work(window: Window, given: Arrays) -> Arrays:
+    def given(window: Window) -> Arrays:
         row, col, height, width = window
-        cut = (slice(row, row + height), slice(col, col + width))
-        found = {}
-        for a in assessments:
-            before = unpack(np.asarray(kept[f"{a.id}:packed"][cut]))
-            values = late[a.id](window, before) if a.id in late else {}
-            after = _classes(a.chain, before) if a.late is None else a.chain.tail(a.late, values, before)
-            out, land = (kept.get(f"{a.id}:{name}") for name in ("out", "land"))
-            found[a.id] = Finished(
-                after.grade,
-                after.suitability,
-                after.reason,
-                values.get("patch"),
-                None if out is None else np.asarray(out[cut]),
-                None if land is None else np.asarray(land[cut]),
-            )
-        return combine(window, found)
+        found = {name: np.asarray(a[row : row + height, col : col + width]) for name, a in arrays.items()}
+        for name, values in late.items():
+            found |= {f"{name}|{key}": value for key, value in values(window).items()}
+        return found
 
-    held = _Held((*kept.values(), inside, *mapped))
+    held = _Held((*kept.values(), inside, *(masks or {}).values()))
 
     def settle(window: Window, arrays: Arrays) -> None:
         held.touched(window[2] * window[3])
         on_result(window, arrays)
 
     windows = [w for w in block_windows(*shape, block) if inside is None or _any(inside, w)]
-    run_blocks(work, windows, on_result=settle, threads=threads, progress=progress)
+    work = FinishWork({a.id: (a.chain, a.late) for a in assessments}, combine)
+    run_blocks(work, windows, on_result=settle, given=given, threads=threads, scheduler=scheduler, progress=progress)
 
 
 def _classes(chain: Chain, before: Graded) -> Graded:

@@ -13,26 +13,24 @@ import socket
 import sys
 import threading
 import time
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from spatial.errors import ServiceUnavailable
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
 __all__ = ["Arrays", "BlockWork", "Window", "block_windows", "run_blocks"]
 
 Window = tuple[int, int, int, int]
 """First row, first column, height and width of a block."""
-Arrays = Mapping[str, "NDArray[Any]"]
+Arrays = Mapping[str, Any]
+"""Arrays of a block by name; beside them encoded blocks of results (`RasterOutput.encoder`), which travel as they are."""
 
 INLINE_CELLS = 4_000_000
 """A grid of at most so many cells is computed at once, without threads or workers."""
@@ -189,7 +187,8 @@ def _cluster(scheduler: str | None) -> Iterator[Any]:
     elif scheduler is not None:
         import distributed
 
-        with distributed.Client(scheduler, set_as_default=False) as client:
+        # Blocks go between this process and the workers, not through the scheduler as well.
+        with distributed.Client(scheduler, set_as_default=False, direct_to_workers=True) as client:
             yield client
     else:
         yield None
@@ -203,7 +202,7 @@ def _on_cluster(
     settle: Callable[[Window, Arrays], None],
     tick: Callable[[], None],
 ) -> None:
-    payload = zlib.compress(_pickled(work), 1)
+    payload = _compressed(_pickled(work))
     digest = hashlib.sha256(payload).hexdigest()
     waiting: deque[tuple[Window, int]] = deque((window, 1) for window in windows)
     running: dict[str, tuple[Any, Window, int]] = {}
@@ -287,7 +286,7 @@ def _pickled(work: BlockWork) -> bytes:
 
 @lru_cache(maxsize=2)
 def _opened(digest: str, payload: bytes) -> BlockWork:
-    work: BlockWork = pickle.loads(zlib.decompress(payload))
+    work: BlockWork = pickle.loads(_expanded(payload))
     return work
 
 
@@ -310,24 +309,42 @@ def _compute(digest: str, payload: bytes, window: Window, given: Mapping[str, An
             ) from error
 
 
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    """An array on its way between processes."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    data: bytes
+
+
+def _compressed(data: Any) -> bytes:
+    import zstandard
+
+    return zstandard.ZstdCompressor(level=1).compress(data)
+
+
+def _expanded(data: bytes) -> bytes:
+    import zstandard
+
+    return zstandard.ZstdDecompressor().decompress(data)
+
+
 def _pack(arrays: Arrays) -> dict[str, Any]:
-    """Classes and masks compress well and fast; measured values travel as they are."""
+    """Classes and masks compress well and fast; measured values, and what is encoded already, travel as they are."""
     packed: dict[str, Any] = {}
-    for name, array in arrays.items():
-        whole = np.ascontiguousarray(array)
-        if whole.dtype.kind == "f":
-            packed[name] = whole
-        else:
-            packed[name] = (whole.dtype.str, whole.shape, zlib.compress(whole.tobytes(), 1))
+    for name, value in arrays.items():
+        packed[name] = value
+        if isinstance(value, np.ndarray) and value.dtype.kind != "f":
+            whole = np.ascontiguousarray(value)
+            packed[name] = _Packed(whole.dtype.str, whole.shape, _compressed(whole.data))
     return packed
 
 
-def _unpack(packed: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-    arrays: dict[str, NDArray[Any]] = {}
-    for name, value in packed.items():
-        if isinstance(value, tuple):
-            dtype, shape, data = value
-            arrays[name] = np.frombuffer(bytearray(zlib.decompress(data)), dtype=dtype).reshape(shape)
-        else:
-            arrays[name] = value
-    return arrays
+def _unpack(packed: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: np.frombuffer(bytearray(_expanded(value.data)), dtype=value.dtype).reshape(value.shape)
+        if isinstance(value, _Packed)
+        else value
+        for name, value in packed.items()
+    }

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from analyses.agriculture_assembly import agricultural_assessment
-from analyses.assembly import Assembly, Late, patch_levels, prepare
-from analyses.assessment import Finished, factor_pass, finish_pass
+from analyses.assembly import Assembly, patch_levels, prepare
+from analyses.assessment import Encoder, Finished, Late, factor_pass, finish_pass
 from analyses.blocks import Arrays, Window
 from analyses.capacity_rules import capacity_rules
 from analyses.conflicts import CONFLICT_BANDS, CONFLICT_STYLE
 from analyses.dual_overlay import Overlay
 from analyses.dual_parameters import DualEvaluationParameters
-from analyses.dual_tables import Sums
+from analyses.dual_tables import Sums, tallies
 from analyses.ecology_assembly import BY_RULE_FILE, ecological_assessment
 from analyses.ecology_rules import ecological_rules
 from analyses.evaluation_result import class_bands, class_style, classes_of
@@ -194,8 +194,17 @@ class DualEvaluation:
             elif assembly.patch is not None:
                 late[name] = patch_levels(assembly, kept, prepared, inputs.threads)
         rules = capacity_rules(inputs.rules)
-        overlay = Overlay.of(inputs, rules, prepared, husbandry, parameters.profile, kept.get("agriculture:soil"))
-        sums = self._finish(inputs, overlay, made, kept, late, outputs, progress)
+        overlay = Overlay.of(inputs, rules, prepared, husbandry.layers, parameters.profile)
+        masks = {
+            "inside": prepared.inside,
+            "surface": prepared.surface,
+            "farmland": prepared.farmland,
+            "excluded": husbandry.excluded,
+            "soil": kept.get("agriculture:soil"),
+            "units": None if prepared.units is None else prepared.units.numbers,
+        }
+        sums = Sums(made, prepared)
+        self._finish(inputs, overlay, sums, made, kept, late, masks, outputs, progress)
         tables, factors, said = sums.tables(inputs, parameters, rules, made)
         tables["parameters"] = [
             *parameter_rows(parameters, prepared.urban),
@@ -248,49 +257,65 @@ class DualEvaluation:
         self,
         inputs: Inputs,
         overlay: Overlay,
+        sums: Sums,
         made: Mapping[str, Assembly],
         kept: Mapping[str, NDArray[Any]],
-        late: Mapping[str, Any],
+        late: Mapping[str, Late],
+        masks: Mapping[str, NDArray[Any] | None],
         outputs: Outputs,
         progress: Progress,
-    ) -> Sums:
+    ) -> None:
         """Pass 2: class rasters, rule layers, conflicts, and the sums of the tables."""
         # Opened now, not before: the chain of a ranked service, and so the titles of its reasons, follow from pass 1.
         bands: dict[str, tuple[Band, ...]] = {name: _bands(name, assembly) for name, assembly in made.items()}
         bands |= dict(HUSBANDRY_BANDS) | {"conflicts": CONFLICT_BANDS}
         shown = self._open_classes(outputs, bands)
-        sums = Sums(made, overlay.prepared)
-
-        def combine(window: Window, found: Mapping[str, Finished]) -> Arrays:
-            arrays, present = overlay.block(window, found)
-            sums.present.update(present)
-            return arrays | sums.of_block(window, arrays)
+        names = {name: tuple(band.name for band in its) for name, its in bands.items()}
 
         def settle(window: Window, arrays: Arrays) -> None:
-            row, col = window[:2]
-            for name, its in bands.items():
+            for name, its in names.items():
                 for number, band in enumerate(its, start=1):
-                    shown[name].write(row, col, arrays[f"{name}:{band.name}"], band=number)
+                    shown[name].put(arrays[f"{name}:{band}"], band=number)
             sums.add(arrays)
 
         finish_pass(
             [assembly.assessment for assembly in made.values()],
             kept,
             late=late,
-            combine=combine,
+            combine=_Combine(overlay, sums.names, names, {name: raster.encoder for name, raster in shown.items()}),
             on_result=settle,
             shape=inputs.grid.shape.yx,
             block=self.block,
             threads=inputs.threads,
-            inside=overlay.prepared.inside,
-            mapped=(
-                overlay.prepared.surface,
-                overlay.prepared.farmland,
-                getattr(overlay.prepared.units, "numbers", None),
-            ),
+            scheduler=inputs.scheduler,
+            inside=masks["inside"],
+            masks={name: mask for name, mask in masks.items() if mask is not None},
             progress=lambda s: progress(0.72 + 0.26 * s, "集成与冲突 integration and conflicts"),
         )
-        return sums
+
+
+@dataclass(frozen=True)
+class _Combine:
+    """One block of pass 2: classes, rule layers and conflicts, encoded, and its areas by unit."""
+
+    overlay: Overlay
+    tables: tuple[str, ...]
+    bands: Mapping[str, tuple[str, ...]]
+    encoders: Mapping[str, Encoder]
+
+    def __call__(self, window: Window, found: Mapping[str, Finished], given: Arrays) -> Arrays:
+        row, col, height, _ = window
+        arrays, present = self.overlay.block(window, found, given)
+        summed: dict[str, Any] = {name: arrays[name] for name in ("land", "conflicts") if name in arrays}
+        if self.tables:
+            dm2 = self.overlay.dm2[row : row + height]
+            summed |= tallies(self.tables, self.overlay.units, given["units"], dm2, arrays)
+        encoded = {
+            f"{name}:{band}": self.encoders[name](row, col, arrays[f"{name}:{band}"])
+            for name, its in self.bands.items()
+            for band in its
+        }
+        return {**summed, **encoded, "present": present}
 
 
 def _bands(name: str, assembly: Assembly) -> tuple[Band, ...]:

@@ -10,14 +10,14 @@ import numpy as np
 
 from analyses.assembly import Prepared
 from analyses.assessment import Finished, read_block
-from analyses.blocks import Window
+from analyses.blocks import Arrays, Window
 from analyses.capacity_land import LandLayers, land_areas
 from analyses.capacity_rules import CapacityRules
 from analyses.conflicts import CONFLICT_BANDS, conflict_areas, conflict_bits
 from analyses.evaluation_result import profile_2020
 from analyses.fields import Values, values_of
 from analyses.husbandry_assembly import Husbandry
-from spatial.jobs.contract import Inputs
+from spatial.jobs.contract import Inputs, RasterInput
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,24 +27,26 @@ __all__ = ["Overlay"]
 
 @dataclass(frozen=True)
 class Overlay:
-    """What the second pass needs beside the assessments.
+    """What the second pass needs beside the assessments; can be pickled.
 
     Attributes
     ----------
     profile : {"2019", "2020"}
         Rules that capacity and conflicts follow; both are in the class rasters.
-    soil : uint8 (rows, cols) or None
-        Soil environment of the first pass.
+    dm2 : int64 (rows,), dm²
+        Cell area by row.
+    units : int
+        Number of county units; 0 without the layer.
     """
 
-    inputs: Inputs
     rules: CapacityRules
-    prepared: Prepared
     husbandry: Husbandry
     profile: Literal["2019", "2020"]
-    soil: NDArray[np.uint8] | None
+    dem: RasterInput
     land_use: Values | None
     geohazard: Values | None
+    dm2: NDArray[np.int64]
+    units: int
 
     @classmethod
     def of(
@@ -54,17 +56,25 @@ class Overlay:
         prepared: Prepared,
         husbandry: Husbandry,
         profile: Literal["2019", "2020"],
-        soil: NDArray[np.uint8] | None,
     ) -> Overlay:
         """The overlay of a run, with the rasters of classes that it reads itself."""
         land_use, geohazard = (
             values_of(inputs.rasters[role], method="nearest") if role in inputs.rasters else None
             for role in ("land_use", "geohazard")
         )
-        return cls(inputs, rules, prepared, husbandry, profile, soil, land_use, geohazard)
+        units = 0 if prepared.units is None else len(prepared.units.codes)
+        return cls(rules, husbandry, profile, inputs.rasters["dem"], land_use, geohazard, prepared.dm2, units)
 
-    def block(self, window: Window, found: Mapping[str, Finished]) -> tuple[dict[str, NDArray[Any]], frozenset[str]]:
+    def block(
+        self, window: Window, found: Mapping[str, Finished], given: Arrays
+    ) -> tuple[dict[str, NDArray[Any]], frozenset[str]]:
         """One block of the second pass.
+
+        Parameters
+        ----------
+        given : mapping
+            ``inside``, ``surface``, ``excluded``, ``farmland``, ``units`` and ``soil`` (soil environment of the first pass) of
+            the window, as far as there are.
 
         Returns
         -------
@@ -75,7 +85,6 @@ class Overlay:
             Layers that took part.
         """
         row, col, height, width = window
-        cut = (slice(row, row + height), slice(col, col + width))
         arrays: dict[str, NDArray[Any]] = {}
         ecology = found["ecology"].suitability
         knocked: dict[str, NDArray[np.uint8]] = {}
@@ -90,17 +99,17 @@ class Overlay:
                 )
                 knocked[name] = np.where(one.out > 1, np.uint8(3), one.suitability)
         # The guide of 2020 is what knows livestock: it follows cropping after the knock-outs, whatever the profile.
-        arrays |= self.husbandry.block(window, knocked["agriculture"], ecology)
+        arrays |= self.husbandry.block(window, knocked["agriculture"], ecology, given)
         if self.profile == "2019":
             knocked = {name: one.suitability for name, one in found.items()}
         land_use = _codes(self.land_use, window)
         hazard = _codes(self.geohazard, window)
-        farmland = None if self.prepared.farmland is None else np.asarray(self.prepared.farmland[cut])
+        farmland = given.get("farmland")
         bits = conflict_bits(
             ecology, knocked["agriculture"], knocked["urban"], land_use, hazard, farmland, rules=self.rules
         )
-        if self.prepared.inside is not None:  # nothing is asked outside the limits, in whatever block a cell lies
-            outside = np.asarray(self.prepared.inside[cut]) == 0
+        if "inside" in given:  # nothing is asked outside the limits, in whatever block a cell lies
+            outside = given["inside"] == 0
             bits.bits[outside] = 0
             bits.assessed[outside] = 0
         for band, values in zip(CONFLICT_BANDS, bits.bands(), strict=True):
@@ -108,8 +117,8 @@ class Overlay:
         layers = LandLayers(
             agri_grade=found["agriculture"].land,
             urban_grade=found["urban"].land,
-            soil_grade=None if self.soil is None else np.asarray(self.soil[cut]),
-            elevation=read_block(self.inputs.rasters["dem"], row, col, height, width),
+            soil_grade=given.get("soil"),
+            elevation=read_block(self.dem, row, col, height, width),
             eco_class=ecology,
             agri_class=knocked["agriculture"],
             urban_class=knocked["urban"],
@@ -117,11 +126,10 @@ class Overlay:
             land_use=land_use,
         )
         present = layers.present() | ({"geohazard"} if hazard is not None else frozenset())
-        units = self.prepared.units
-        if units is None:
+        if self.units == 0:
             return arrays, present
-        dm2 = self.prepared.dm2[row : row + height]
-        numbers, count = np.asarray(units.numbers[cut]), len(units.codes)
+        dm2 = self.dm2[row : row + height]
+        numbers, count = np.ascontiguousarray(given["units"]), self.units
         arrays["land"] = land_areas(numbers, dm2, layers, self.rules, count)
         arrays["conflicts"] = conflict_areas(
             bits,

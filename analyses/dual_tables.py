@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from analyses.assembly import Assembly, Prepared
-from analyses.blocks import Arrays, Window
+from analyses.blocks import Arrays
 from analyses.capacity_land import LAND_COLUMNS, LandAreas, cut_units
 from analyses.capacity_result import CapacityResult, capacity_factors, capacity_result
 from analyses.capacity_rules import CapacityRules
@@ -23,9 +23,30 @@ from spatial.units import geodesic_areas
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Sums"]
+__all__ = ["Sums", "tallies"]
 
 _2020 = "_2020"
+
+
+def tallies(
+    names: Sequence[str], units: int, numbers: NDArray[np.uint16], dm2: NDArray[np.int64], arrays: Arrays
+) -> dict[str, NDArray[np.int64]]:
+    """``tally/{table}`` → areas of one block of `Overlay.block`, in any thread or worker; `Sums.add` takes them.
+
+    Parameters
+    ----------
+    names : sequence of str
+        `Sums.names`.
+    numbers : uint16 (rows, cols)
+        County units of the block.
+    dm2 : int64 (rows,)
+    """
+    found = {}
+    for name in names:
+        base, suffix = (name.removesuffix(_2020), _2020) if name.endswith(_2020) else (name, "")
+        classes, reasons = arrays[f"{base}:class{suffix}"], arrays[f"{base}:reason{suffix}"]
+        found[f"tally/{name}"] = AreaTally.of_block(units, numbers, classes, reasons, dm2)
+    return found
 
 
 class Sums:
@@ -45,29 +66,20 @@ class Sums:
             for name, assembly in made.items()
             for suffix in ("", *((_2020,) if assembly.assessment.knock_outs is not None else ()))
         ]
-        self._tallies = {name: AreaTally(count, prepared.dm2) for name in (*names, *HUSBANDRY_BANDS)}
+        self._tallies = {name: AreaTally(count) for name in (*names, *HUSBANDRY_BANDS)}
         self._land = np.zeros((count, len(LAND_COLUMNS)), dtype=np.int64)
         self._conflicts = np.zeros((count, len(CONFLICT_COLUMNS)), dtype=np.int64)
         self.present: set[str] = set()
         """Layers that took part."""
 
-    def of_block(self, window: Window, arrays: Arrays) -> dict[str, NDArray[np.int64]]:
-        """``tally/{table}`` → areas of one block of `Overlay.block`, in any thread; `add` takes them."""
-        if self._units is None:
-            return {}
-        found = {}
-        for name, tally in self._tallies.items():
-            base, suffix = (name.removesuffix(_2020), _2020) if name.endswith(_2020) else (name, "")
-            found[f"tally/{name}"] = tally.of_block(
-                window,
-                self._units.numbers,
-                arrays[f"{base}:class{suffix}"],
-                arrays[f"{base}:reason{suffix}"],
-            )
-        return found
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Tables of areas; none without county units."""
+        return () if self._units is None else tuple(self._tallies)
 
     def add(self, arrays: Arrays) -> None:
-        """Take the areas of one block; in one thread."""
+        """Take the areas of one block (`tallies`, `Overlay.block`); in one thread."""
+        self.present.update(arrays["present"])
         if self._units is None:
             return
         for name, tally in self._tallies.items():

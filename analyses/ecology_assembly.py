@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analyses.assembly import RAMP, Assembly, Late, Prepared, annual_rain
-from analyses.assessment import Assessment, Block, Given, Source
+from analyses.assembly import RAMP, Assembly, Prepared, annual_rain
+from analyses.assessment import Assessment, Block, Given, Late, Source
 from analyses.blocks import Window
-from analyses.chain import Graded
 from analyses.ecology import (
     EcologyEngine,
     EcologyPlan,
@@ -230,7 +229,7 @@ def _ranked(
         parameters=parameters,
     )
 
-    def late(window: Window, before: Graded) -> Mapping[str, NDArray[Any]]:
+    def late(window: Window) -> Mapping[str, NDArray[Any]]:
         row, col, height, width = window
         cut = (slice(row, row + height), slice(col, col + width))
         return {name: unpack(np.asarray(kept[f"ecology:{name}"][cut]), steps[name]) for name in ranked}

@@ -211,26 +211,22 @@ class AreaTally:
     ----------
     units : int
         Number of units; unit 0 is «none» and is not counted.
-    dm2 : int64 (rows,)
-        Cell area by row of the run's grid.
     """
 
-    def __init__(self, units: int, dm2: NDArray[np.int64]) -> None:
-        self.dm2 = dm2
+    def __init__(self, units: int) -> None:
         self.areas = np.zeros((units + 1, 5, 128), dtype=np.int64)
 
+    @staticmethod
     def of_block(
-        self,
-        window: tuple[int, int, int, int],
-        units: NDArray[np.uint16],
+        units: int,
+        numbers: NDArray[np.uint16],
         classes: NDArray[np.uint8],
         reasons: NDArray[np.uint8],
+        dm2: NDArray[np.int64],
     ) -> NDArray[np.int64]:
-        """Areas of one block, to be added to `areas`; `units` covers the grid, the others the block."""
-        row, col, height, width = window
-        found = np.zeros_like(self.areas)
-        numbers = np.ascontiguousarray(units[row : row + height, col : col + width])
-        compiled(_count)(numbers, classes, reasons, self.dm2[row : row + height], found)
+        """Areas of one block, to be added to `areas`; `dm2` is the cell area by row of the block."""
+        found = np.zeros((units + 1, 5, 128), dtype=np.int64)
+        compiled(_count)(np.ascontiguousarray(numbers), classes, reasons, dm2, found)
         return found
 
     def by_class(self, members: Sequence[int]) -> NDArray[np.int64]:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyses.assembly import Prepared, annual_rain
-from analyses.assessment import Block, Source
-from analyses.blocks import Window
+from analyses.assessment import Block, Source, Terrain
+from analyses.blocks import Arrays, Window
 from analyses.evaluation_result import SUITABILITY, AreaTally, Unit, area_rows
 from analyses.husbandry import (
     FISHERY_REASONS,
@@ -39,7 +39,7 @@ from spatial.jobs.contract import Factor, Inputs
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["HUSBANDRY_BANDS", "Husbandry", "husbandry_rows", "prepare_husbandry"]
+__all__ = ["HUSBANDRY_BANDS", "Husbandry", "PreparedHusbandry", "husbandry_rows", "prepare_husbandry"]
 
 _BAN, _RESERVE = 1, 2
 _WARM_C = 10.0
@@ -68,31 +68,24 @@ HUSBANDRY_BANDS: Mapping[str, tuple[Band, ...]] = {
 
 @dataclass(frozen=True)
 class Husbandry:
-    """The two rule layers of a run.
+    """The two rule layers of a run, block by block; can be pickled.
 
     Attributes
     ----------
     zone : Source
         Rain (mm) or ≥10 ℃ accumulated temperature (℃·d), whichever splits pastoral from farming land.
-    excluded : uint8 (rows, cols) or None
-        1 waters of the fishing ban, 2 nature reserves; None without either.
     banned, reserved : bool
-        Whether that part of `excluded` was supplied at all.
-    factors : tuple of Factor
-    parameters : tuple of rows
+        Whether that part of the mask ``excluded`` was supplied at all.
     """
 
     rules: HusbandryRules
-    prepared: Prepared
+    terrain: Terrain
     zone: Source
-    excluded: NDArray[np.uint8] | None
     banned: bool
     reserved: bool
-    factors: tuple[Factor, ...]
-    parameters: tuple[dict[str, Any], ...]
 
     def block(
-        self, window: Window, cropping: NDArray[np.uint8], ecology: NDArray[np.uint8]
+        self, window: Window, cropping: NDArray[np.uint8], ecology: NDArray[np.uint8], given: Arrays
     ) -> dict[str, NDArray[np.uint8]]:
         """``{livestock,fishery}:{class,reason}`` of a window.
 
@@ -102,11 +95,12 @@ class Husbandry:
             Class of agricultural suitability after the knock-outs of 2020; 0 = not assessed.
         ecology : uint8
             Class of ecological importance; 1 = 极重要.
+        given : mapping
+            ``surface``, ``excluded`` (1 waters of the fishing ban, 2 nature reserves) and ``inside`` of the window, as far as
+            there are.
         """
-        row, col, height, width = window
-        cut = (slice(row, row + height), slice(col, col + width))
-        split = self.zone(Block(window, {}, self.prepared.terrain))
-        surface = None if self.prepared.surface is None else np.asarray(self.prepared.surface[cut])
+        split = self.zone(Block(window, {}, self.terrain))
+        surface = given.get("surface")
         by_rain = self.rules.zone.by == "precipitation"
         herd = livestock(
             self.rules,
@@ -118,9 +112,9 @@ class Husbandry:
         )
         found = {"livestock:class": herd.suitability, "livestock:reason": herd.reason}
         if surface is None:
-            found |= {f"fishery:{band}": np.zeros((height, width), dtype=np.uint8) for band in ("class", "reason")}
+            found |= {f"fishery:{band}": np.zeros(window[2:], dtype=np.uint8) for band in ("class", "reason")}
         else:
-            excluded = None if self.excluded is None else np.asarray(self.excluded[cut])
+            excluded = given.get("excluded")
             fish = fishery(
                 self.rules,
                 surface,
@@ -128,15 +122,31 @@ class Husbandry:
                 ban=excluded == _BAN if excluded is not None and self.banned else None,
             )
             found |= {"fishery:class": fish.suitability, "fishery:reason": fish.reason}
-        inside = self.prepared.inside
-        if inside is not None:
-            outside = np.asarray(inside[cut]) == 0
+        if "inside" in given:
+            outside = given["inside"] == 0
             for values in found.values():
                 values[outside] = 0
         return found
 
 
-def prepare_husbandry(inputs: Inputs, prepared: Prepared, *, on: date | None = None) -> Husbandry:
+@dataclass(frozen=True)
+class PreparedHusbandry:
+    """The rule layers of a run with what its result says of them.
+
+    Attributes
+    ----------
+    layers : Husbandry
+    excluded : uint8 (rows, cols) or None
+        1 waters of the fishing ban, 2 nature reserves; None without either.
+    """
+
+    layers: Husbandry
+    excluded: NDArray[np.uint8] | None
+    factors: tuple[Factor, ...]
+    parameters: tuple[dict[str, Any], ...]
+
+
+def prepare_husbandry(inputs: Inputs, prepared: Prepared, *, on: date | None = None) -> PreparedHusbandry:
     """Livestock and fishery of a run: rules, masks, and what is not assessed.
 
     Parameters
@@ -168,13 +178,9 @@ def prepare_husbandry(inputs: Inputs, prepared: Prepared, *, on: date | None = N
         for shapes, value in ((waters, _BAN), (areas, _RESERVE)):
             if shapes is not None:
                 burn(excluded, inputs.grid.affine, shapes, [value] * len(shapes))
-    return Husbandry(
-        rules,
-        prepared,
-        _zone(inputs, rules, prepared),
+    return PreparedHusbandry(
+        Husbandry(rules, prepared.terrain, _zone(inputs, rules, prepared), waters is not None, areas is not None),
         excluded,
-        waters is not None,
-        areas is not None,
         _factors(
             rules, prepared, day, None if waters is None else len(waters), reserves is not None, areas is not None
         ),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from analyses.assembly import Assembly, Prepared, patch_levels, prepare
-from analyses.assessment import Finished, factor_pass, finish_pass
+from analyses.assessment import Encoder, Finished, factor_pass, finish_pass
 from analyses.blocks import Arrays, Window
 from analyses.evaluation_result import SUITABILITY, class_bands, class_style
 from analyses.masks import scratch_array
@@ -264,27 +265,38 @@ class UrbanSuitability:
         late = {a.id: patch_levels(assembly, kept, prepared, inputs.threads)} if assembly.patch is not None else {}
         codes: NDArray[np.uint8] = scratch_array(inputs.scratch, "codes", shape, np.uint8)
 
-        def combine(window: Window, found: Mapping[str, Finished]) -> Arrays:
-            one = found[a.id]
-            arrays: dict[str, Any] = {"class": one.suitability, "grade": one.grade, "reason": one.reason}
-            return arrays if one.patch is None else arrays | {"patch": one.patch}
-
         def settle(window: Window, arrays: Arrays) -> None:
             row, col, height, width = window
             for number, band in enumerate(bands, start=1):
-                result.write(row, col, arrays[band.name], band=number)
-            codes[row : row + height, col : col + width] = arrays["class"] + 4 * arrays["reason"]
+                result.put(arrays[band.name], band=number)
+            codes[row : row + height, col : col + width] = arrays["codes"]
 
         finish_pass(
             [a],
             kept,
             late=late,
-            combine=combine,
+            combine=_Combine(a.id, result.encoder),
             on_result=settle,
             shape=shape,
             block=self.block,
             threads=inputs.threads,
+            scheduler=inputs.scheduler,
             inside=prepared.inside,
             progress=lambda s: progress(0.75 + 0.15 * s, "集成 integration"),
         )
         return codes
+
+
+@dataclass(frozen=True)
+class _Combine:
+    """One block of pass 2: the bands of the result, encoded, and ``codes`` = class + 4 × reason, uint8."""
+
+    name: str
+    encoder: Encoder
+
+    def __call__(self, window: Window, found: Mapping[str, Finished], given: Arrays) -> Arrays:
+        row, col = window[:2]
+        one = found[self.name]
+        shown = {"class": one.suitability, "grade": one.grade, "reason": one.reason, "patch": one.patch}
+        encoded = {name: self.encoder(row, col, values) for name, values in shown.items() if values is not None}
+        return encoded | {"codes": one.suitability + np.uint8(4) * one.reason}

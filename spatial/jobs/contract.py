@@ -176,9 +176,20 @@ class Inputs:
 
 
 class RasterOutput(Protocol):
-    """A raster written by block on the run's grid."""
+    """A raster written by block on the run's grid; each cell of a band at most once, cells never written are nodata."""
 
-    def write(self, row: int, col: int, values: NDArray[Any], *, band: int = 1) -> None: ...
+    def write(self, row: int, col: int, values: NDArray[Any], *, band: int = 1) -> None:
+        """Write a block whose first cell is (row, col): `encoder` and `put` in one."""
+        ...
+
+    @property
+    def encoder(self) -> Callable[[int, int, NDArray[Any]], Any]:
+        """Makes of first row, first column and values of a block what `put` takes; can be pickled, for any thread or worker."""
+        ...
+
+    def put(self, block: Any, *, band: int = 1) -> None:
+        """Take a block that `encoder` made."""
+        ...
 
 
 class Outputs(Protocol):

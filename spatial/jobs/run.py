@@ -127,7 +127,7 @@ def run_analysis(
             job_id=job_id,
             checksums=checksums,
         )
-        with ThreadPoolExecutor(opened.inputs.threads) as pool:  # making overviews takes one thread of GDAL's each
+        with ThreadPoolExecutor(opened.inputs.threads) as pool:
             made = pool.map(lambda raster: _to_cog(raster, scratch), written)
             cogs = {raster.name: path for raster, path in zip(written, made, strict=True)}
         done = RunResult(
@@ -204,14 +204,8 @@ def _scratch(datastore: DataStore, name: str) -> Iterator[Path]:
 
 
 def _to_cog(raster: WrittenRaster, scratch: Path) -> Path:
-    from spatial.store.cog import assemble, finish_levels
-
     target = scratch / f"{raster.name}.cog.tif"
-    half = raster.half if raster.half.exists() else None
-    levels = finish_levels(raster.path, half, classes=raster.classes)
-    assemble(target, raster.path, levels)
-    for path in (raster.path, *levels):
-        path.unlink()
+    raster.to_cog(target)
     return target
 
 

@@ -1,35 +1,31 @@
-"""Result rasters as COGs (云优化 GeoTIFF): each tile is encoded once, by the run itself, and then only copied.
+"""Result rasters as COGs (云优化 GeoTIFF): encoded tiles are copied into one file; nothing is decoded or encoded again.
 
-A run writes its blocks into a compressed tiled GeoTIFF, and at half the size into another one. At the end the further
-overviews are halved from that, and the tiles of all levels are put into one file in the order of a COG, byte by byte.
-GDAL's COG driver would decode and encode everything again, and make its overviews at three times that cost.
+GDAL's COG driver would decode and encode every tile a second time, in one process, and make the overviews at three times
+the cost of `spatial.store.tile_pyramid`.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from spatial.compiled import compiled
+from spatial.store.tile_pyramid import LEADER, TILE, ZSTD_LEVEL, Level, TilePyramid, levels_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["TILE", "assemble", "creation_options", "finish_levels", "halve"]
+__all__ = ["assemble", "creation_options"]
 
-TILE = 256
-"""Side of a tile. Small: a live tile reads few cells of many bands."""
-_STRIP = 1024
-"""Rows halved at once; even, so that no cell depends on it."""
+_PIECE = 8 * 1024 * 1024
+"""Bytes copied at once, about."""
 
 
 def creation_options() -> dict[str, Any]:
-    """How the levels of a result raster are created: one file a level, tiles as they will stand in the COG."""
+    """Form of the tiles as GDAL names it; `BlockEncoder` makes tiles of this form."""
     return {
         "driver": "GTiff",
         "tiled": True,
@@ -39,108 +35,15 @@ def creation_options() -> dict[str, Any]:
         "sparse_ok": True,  # a cell that nobody writes reads as nodata
         "bigtiff": "YES",
         "compress": "ZSTD",
-        "zstd_level": 1,
+        "zstd_level": ZSTD_LEVEL,
         "predictor": 2,
-        "num_threads": 2,
         "photometric": "MINISBLACK",  # four bands of classes are no picture with transparency
     }
 
 
-def _first(values: Any, out: Any) -> None:
-    """The upper left of each 2 × 2 cells: an overview cell is a cell of the raster, never a mixture."""
-    for r in range(out.shape[0]):
-        for c in range(out.shape[1]):
-            out[r, c] = values[2 * r, 2 * c]
-
-
-def _most_frequent(values: Any, nodata: Any, out: Any) -> None:
-    """The most frequent of each 2 × 2 cells, nodata last; of equals the one met first, row by row."""
-    rows, cols = values.shape
-    for r in range(out.shape[0]):
-        for c in range(out.shape[1]):
-            best = nodata
-            votes = 0
-            for a in range(2 * r, min(2 * r + 2, rows)):
-                for b in range(2 * c, min(2 * c + 2, cols)):
-                    value = values[a, b]
-                    if value == nodata:
-                        continue
-                    count = 0
-                    for d in range(2 * r, min(2 * r + 2, rows)):
-                        for e in range(2 * c, min(2 * c + 2, cols)):
-                            count += values[d, e] == value
-                    if count > votes:
-                        votes = count
-                        best = value
-            out[r, c] = best
-
-
-def halve(values: NDArray[Any], nodata: float, *, classes: bool) -> NDArray[Any]:
-    """A strip at half the size.
-
-    Examples
-    --------
-    >>> halve(np.array([[1, 2, 3], [2, 0, 3]], np.uint8), 0, classes=True).tolist()
-    [[2, 3]]
-    >>> halve(np.array([[1.0, 2.0, 3.0]], np.float32), np.nan, classes=False).tolist()
-    [[1.0, 3.0]]
-    """
-    out = np.empty((-(-values.shape[0] // 2), -(-values.shape[1] // 2)), dtype=values.dtype)
-    if classes:
-        compiled(_most_frequent)(values, values.dtype.type(nodata), out)
-    else:
-        compiled(_first)(values, out)
-    return out
-
-
-def _level(source: Path, target: Path, *, classes: bool) -> None:
-    """Write a raster at half the size."""
-    import rasterio
-    from rasterio.windows import Window
-
-    with rasterio.open(source) as below:
-        rows, cols = -(-below.height // 2), -(-below.width // 2)
-        profile = {"count": below.count, "dtype": below.dtypes[0], "nodata": below.nodata, "crs": below.crs}
-        transform = below.transform @ below.transform.scale(2)
-        with rasterio.open(
-            target, "w", height=rows, width=cols, transform=transform, **profile, **creation_options()
-        ) as out:
-            for band in range(1, below.count + 1):
-                for row in range(0, below.height, _STRIP):
-                    height = min(_STRIP, below.height - row)
-                    values = below.read(band, window=Window(0, row, below.width, height))
-                    half = halve(values, below.nodata, classes=classes)
-                    out.write(half, band, window=Window(0, row // 2, cols, half.shape[0]))
-
-
-def finish_levels(base: Path, half: Path | None, *, classes: bool) -> list[Path]:
-    """The overviews of a raster, halved until a tile holds it; the caller removes the files.
-
-    Parameters
-    ----------
-    half : Path, optional
-        The first overview, if it was written with the blocks.
-    """
-    import rasterio
-
-    levels: list[Path] = []
-    below = base
-    while True:
-        with rasterio.open(below) as dataset:
-            if max(dataset.height, dataset.width) <= TILE:
-                return levels
-        path = base.with_name(f"{base.stem}.{len(levels) + 1}.tif")
-        if half is not None and not levels:
-            path = half
-        else:
-            _level(below, path, classes=classes)
-        levels.append(path)
-        below = path
-
-
 # -- the file itself: TIFF 6.0, BigTIFF --------------------------------------------------------------------------------
 
-_SUBFILE, _OFFSETS, _COUNTS = 254, 324, 325
+_SUBFILE, _WIDTH, _LENGTH, _OFFSETS, _COUNTS = 254, 256, 257, 324, 325
 _PLANES = 284
 
 
@@ -160,17 +63,8 @@ class _Entry:
     data: bytes
 
 
-@dataclass(frozen=True)
-class _Directory:
-    """The first directory of a BigTIFF, and where its tiles lie."""
-
-    path: Path
-    entries: dict[int, _Entry]
-    offsets: NDArray[np.uint64]
-    counts: NDArray[np.uint64]
-
-
-def _read(path: Path) -> _Directory:
+def _read(path: Path) -> dict[int, _Entry]:
+    """Entries of the first directory of a BigTIFF."""
     with path.open("rb") as file:
         order, version, width, _, first = struct.unpack("<2sHHHQ", file.read(16))
         if (order, version, width) != (b"II", 43, 8):
@@ -186,11 +80,7 @@ def _read(path: Path) -> _Directory:
                 file.seek(struct.unpack("<Q", value)[0])
                 value = file.read(size)
             entries[tag] = _Entry(kind, number, value[:size])
-    types = {3: "<u2", _LONG: "<u4", _LONG8: "<u8"}
-    offsets, counts = (
-        np.frombuffer(entries[tag].data, types[entries[tag].type]).astype(np.uint64) for tag in (_OFFSETS, _COUNTS)
-    )
-    return _Directory(path, entries, offsets, counts)
+    return entries
 
 
 def _entry(kind: int, values: NDArray[Any]) -> _Entry:
@@ -229,38 +119,39 @@ def _mark(entries: dict[int, _Entry]) -> bytes:
     return whole + bytes(-len(whole) % 8)
 
 
-def assemble(target: Path, base: Path, levels: Sequence[Path]) -> None:
-    """Put a raster and its overviews into one COG; no tile is decoded.
+def assemble(target: Path, pyramid: TilePyramid, empty: Path) -> None:
+    """Put the tiles of a closed pyramid into one COG; no tile is decoded.
 
     Order in the file: directories from the raster to the smallest overview, then tiles from the smallest overview to the
     raster, each row by row and band by band.
 
     Parameters
     ----------
-    base, levels : Path
-        Created with `creation_options`, each half the size of the one before.
+    empty : Path
+        A raster of the same size without tiles, created with `creation_options`: its tags become those of the file.
 
     Source: TIFF 6.0 (1992), BigTIFF design; OGC 21-026 Cloud Optimized GeoTIFF 1.0.
     """
-    found = [_read(path) for path in (base, *levels)]
+    tags = _read(empty)
     made: list[dict[int, _Entry]] = []
-    for number, directory in enumerate(found):
-        entries = dict(directory.entries)
+    for number, ((rows, cols), level) in enumerate(zip(levels_of(*pyramid.encoder.shape), pyramid.levels, strict=True)):
+        entries = dict(tags)
         if number:
             entries = {tag: entry for tag, entry in entries.items() if tag in _OF_OVERVIEWS}
             entries[_SUBFILE] = _Entry(_LONG, 1, struct.pack("<I", 1))
-        entries[_OFFSETS] = _entry(_LONG8, directory.offsets)  # of the right length; the numbers come below
-        entries[_COUNTS] = _entry(_LONG, directory.counts)
+            entries[_WIDTH], entries[_LENGTH] = (_Entry(_LONG, 1, struct.pack("<I", size)) for size in (cols, rows))
+        entries[_OFFSETS] = _entry(_LONG8, level.offsets)  # of the right length; the numbers come below
+        entries[_COUNTS] = _entry(_LONG, level.counts)
         made.append(entries)
     mark = _mark(made[0])
     first = 16 + len(mark)
     places = list(np.cumsum([first, *map(_size, made)]))
     end = int(places[-1])
-    for entries, directory in reversed(list(zip(made, found, strict=True))):
-        # Before a tile its size, after it its last four bytes again, as GDAL's mark of the layout says.
-        held = np.where(directory.counts > 0, directory.counts + np.uint64(8), np.uint64(0))
+    for entries, level in reversed(list(zip(made, pyramid.levels, strict=True))):
+        counts = level.counts.ravel()
+        held = np.where(counts > 0, counts + np.uint64(2 * LEADER.size), np.uint64(0))
         ends = np.cumsum(held, dtype=np.uint64) + np.uint64(end)
-        begins = np.where(directory.counts > 0, ends - directory.counts - np.uint64(4), np.uint64(0))
+        begins = np.where(counts > 0, ends - counts - np.uint64(LEADER.size), np.uint64(0))
         entries[_OFFSETS] = _entry(_LONG8, begins)
         end = int(ends[-1])
     with target.open("wb") as out:
@@ -268,14 +159,25 @@ def assemble(target: Path, base: Path, levels: Sequence[Path]) -> None:
         for number, entries in enumerate(made):
             following = int(places[number + 1]) if number + 1 < len(made) else 0
             out.write(_directory(entries, int(places[number]), following))
-        for directory in reversed(found):
-            _copy_tiles(directory, out)
+        with pyramid.path.open("rb") as tiles:
+            for level in reversed(pyramid.levels):
+                _copy_tiles(level, tiles, out)
 
 
-def _copy_tiles(directory: _Directory, out: BinaryIO) -> None:
-    with directory.path.open("rb") as file:
-        for offset, count in zip(directory.offsets.tolist(), directory.counts.tolist(), strict=True):
-            if count:
-                file.seek(offset)
-                tile = file.read(count)
-                out.write(struct.pack("<I", count) + tile + tile[-4:].rjust(4, b"\0"))
+def _copy_tiles(level: Level, tiles: BinaryIO, out: BinaryIO) -> None:
+    """Copy tiles with their leaders; those that lie side by side in both files go at once."""
+    start = stop = 0
+    for offset, count in zip(level.offsets.ravel().tolist(), level.counts.ravel().tolist(), strict=True):
+        if not count:
+            continue
+        if offset - LEADER.size != stop or stop - start > _PIECE:
+            _copy(tiles, out, start, stop)
+            start = offset - LEADER.size
+        stop = offset + count + LEADER.size
+    _copy(tiles, out, start, stop)
+
+
+def _copy(source: BinaryIO, out: BinaryIO, start: int, stop: int) -> None:
+    if stop > start:
+        source.seek(start)
+        out.write(source.read(stop - start))

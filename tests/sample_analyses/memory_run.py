@@ -81,6 +81,14 @@ class Writer:
         self.values = values
 
     def write(self, row: int, col: int, values: np.ndarray, *, band: int = 1) -> None:
+        self.put((row, col, values), band=band)
+
+    @staticmethod
+    def encoder(row: int, col: int, values: np.ndarray) -> tuple[int, int, np.ndarray]:
+        return row, col, values.copy()
+
+    def put(self, block: tuple[int, int, np.ndarray], *, band: int = 1) -> None:
+        row, col, values = block
         self.values[band - 1, row : row + values.shape[0], col : col + values.shape[1]] = values
 
 

@@ -246,43 +246,56 @@ def test_a_block_that_kills_every_worker_is_given_up(raster: Any, cluster: Clust
     assert client.sent == 4
 
 
+@pytest.mark.parametrize(
+    ("analysis", "parameters"),
+    [
+        ("urban-suitability", {"bbox": [110.0, 30.0, 112.0, 31.5], "apply_location": False}),
+        ("dual-evaluation", {"bbox": [110.4, 30.4, 111.2, 31.2]}),
+    ],
+)
 def test_an_analysis_on_a_cluster_has_the_same_bits(
-    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, analysis: str, parameters: dict[str, Any]
 ) -> None:
-    """Urban suitability of a part of the sample: in one thread, in three, on the workers; whatever the block."""
+    """A part of the sample: in one thread, in three, on the workers; whatever the block, tables included."""
     import rasterio
 
-    from analyses.suitability import UrbanSuitability
     from spatial.catalog import load_catalog
     from spatial.intake import publish_layer
+    from spatial.jobs.registry import analysis as find_analysis
     from spatial.jobs.run import run_analysis
     from spatial.settings import PROJECT_ROOT, Settings
     from spatial.store.datastore import DataStore
 
     monkeypatch.setattr(blocks, "INLINE_CELLS", 0)
-    parameters = {"bbox": [110.0, 30.0, 112.0, 31.5], "apply_location": False}
+    payloads: list[int] = []
+    pickled = blocks._pickled
+    monkeypatch.setattr(blocks, "_pickled", lambda work: payloads.append(len(pickled(work))) or pickled(work))
+    chosen: Any = find_analysis(analysis)
     places: dict[str, tuple[int, dict[str, Any]]] = {
         "one": (1024, {"run_workers": 1}),
         "three": (100, {"run_workers": 3}),
         "cluster": (77, {"dask_scheduler": cluster.address}),
     }
-    found = {}
+    found: dict[str, Any] = {}
     for name, (block, options) in places.items():
         settings = Settings(layers_dir=PROJECT_ROOT / "layers", var_dir=tmp_path / "var", store="duckdb", **options)
         store = DataStore.open(settings)
         try:
             if name == "one":
                 catalog = load_catalog(settings.layers_dir)
-                for spec in UrbanSuitability.inputs:
-                    publish_layer(store, catalog[spec.layer])
-            monkeypatch.setattr(UrbanSuitability, "__init__", lambda self, size=block: setattr(self, "block", size))
-            result = run_analysis(store, "urban-suitability", parameters, out=tmp_path / f"{name}.tif")
+                for layer in {spec.layer for spec in chosen.inputs} & set(catalog):
+                    publish_layer(store, catalog[layer])
+            monkeypatch.setattr(chosen, "__init__", lambda self, size=block: setattr(self, "block", size))
+            result = run_analysis(store, analysis, parameters, out=tmp_path / f"{name}.tif", report=False)
         finally:
             store.close()
-        found[name] = {}
+        found[name] = {"tables": result.tables}
         for raster, path in result.rasters.items():
             with rasterio.open(path) as file:
                 found[name][raster] = file.read().tobytes()
-    assert found["one"]["class"].strip(b"\0")
+    assert next(v for k, v in found["one"].items() if k != "tables").strip(b"\0")
     assert found["three"] == found["one"]
     assert found["cluster"] == found["one"]
+    # Both passes went to the workers, and no array of the size of the grid went with the work itself.
+    assert len(payloads) == 2
+    assert max(payloads) < 8_000_000

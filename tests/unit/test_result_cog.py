@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -98,4 +99,33 @@ def test_tiles_that_nobody_wrote_stay_sparse_and_read_as_nodata(tmp_path: Path) 
     values = read(path)[0]
     assert values[512:1024, 512:1024].min() == 1
     assert np.isnan(values).sum() == values.size - 512 * 512
-    assert not list(tmp_path.glob("x*.tif")) or list(tmp_path.glob("x*.tif")) == [path]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_block_encoded_elsewhere_gives_the_same_file(tmp_path: Path) -> None:
+    values = np.random.default_rng(3).integers(0, 4, (1, *GRID.shape.yx)).astype(np.uint8)
+    (tmp_path / "far").mkdir()
+    outputs = BlockOutputs(GRID, tmp_path / "far")
+    raster = outputs.raster("x", bands=bands(1, classes=True), dtype="uint8", nodata=0, title=TITLE, style={})
+    encoder = pickle.loads(pickle.dumps(raster.encoder))
+    rows, cols = GRID.shape.yx
+    for row in range(0, rows, 512):
+        for col in range(0, cols, 512):
+            block = encoder(row, col, values[0, row : row + 512, col : col + 512])
+            assert all(part[0] >= 2 or part[3].shape < (256, 256) for part in block.rest)  # whole tiles travel encoded
+            raster.put(pickle.loads(pickle.dumps(block)))
+    (written,) = outputs.close()
+    here = write(tmp_path / "here", values, 512, classes=True)
+    assert _to_cog(written, tmp_path / "far").read_bytes() == here.read_bytes()
+
+
+def test_a_cell_is_put_once_and_on_the_raster(tmp_path: Path) -> None:
+    raster = BlockOutputs(GRID, tmp_path).raster(
+        "x", bands=bands(1, classes=True), dtype="uint8", nodata=0, title=TITLE, style={}
+    )
+    raster.write(0, 0, np.ones((256, 256), np.uint8))
+    with pytest.raises(ValueError, match="twice"):
+        raster.write(0, 0, np.ones((256, 256), np.uint8))
+    for row, col in ((-1, 0), (0, 1300)):
+        with pytest.raises(ValueError, match="outside"):
+            raster.write(row, col, np.ones((256, 256), np.uint8))
