@@ -5,6 +5,8 @@ SHELL := /bin/sh
 BOOTSTRAP := sh deploy/python deploy/bootstrap.py
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
+# Two processes; the tests of a file stay together and share their servers and stores.
+BOTH := -n 2 --dist loadfile
 REST := store api faults conformance portal
 UV = $$(PATH="$(CURDIR)/.tools/bin:$$PATH" command -v uv)
 
@@ -26,15 +28,15 @@ test:            ## 全部检查和测试 / every check and test, PostGIS and a 
 	@$(MAKE) --no-print-directory test-rest
 
 test-fast:       ## 单元测试和文档示例 / unit tests and doctests
-	$(PYTEST) -q -m "not clients" --doctest-modules spatial tiles analyses tests/unit
+	$(PYTEST) -q $(BOTH) -m "not clients" --doctest-modules spatial tiles analyses tests/unit
 
 test-rest:       ## 存储、接口、故障、一致性、门户 / stores, API, faults, conformance, portal
-	$(PYTEST) -q -m "not clients" $(addprefix tests/,$(REST))
+	$(PYTEST) -q $(BOTH) -m "not clients" $(addprefix tests/,$(REST))
 
 test-portal:     ## 门户单元测试 / the portal's own unit tests
 	@$(BOOTSTRAP) portal-test
 
-test-clients:    ## QGIS 客户端（安装较大） / QGIS as a client (a large install)
+test-clients:    ## QGIS、GRASS 等大型客户端 / QGIS, GRASS and other large clients
 	@$(BOOTSTRAP) clients
 	$(PYTEST) -q -m clients tests
 

@@ -13,7 +13,7 @@ import numpy as np
 import shapely
 from data import OWNERS, PARCELS, POINTS
 
-__all__ = ["Cell", "cells", "statements"]
+__all__ = ["Cell", "cells", "statements", "tiles_of"]
 
 SQL_FILE = Path(__file__).with_name("raw.sql")
 OURS = f"/ogc/collections/{PARCELS}/items"
@@ -183,12 +183,18 @@ def _boxes(random: np.random.Generator, parcels: Any, centre: Any) -> list[tuple
     raise RuntimeError("too few parcels for the boxes")
 
 
+def tiles_of(parcels: geopandas.GeoDataFrame, zoom: int, seed: int = 7) -> Cell:
+    """The tiles of one zoom alone; up to 8 the heaviest one."""
+    centre = shapely.get_coordinates(shapely.centroid(parcels.geometry.values))
+    return _tiles(np.random.default_rng(seed), centre, zoom, len(parcels))
+
+
 def _tiles(random: np.random.Generator, centre: Any, zoom: int, count: int) -> Cell:
-    """Tiles of a zoom: at 8 the heaviest one; below, tiles of parcels drawn by chance, so dense ones come more often."""
+    """Tiles of a zoom: up to 8 the heaviest one; below, tiles of parcels drawn by chance, so dense ones come more often."""
     columns = np.floor((centre[:, 0] + 180) / 360 * 2**zoom).astype(int)
     rows = np.floor((1 - np.arcsinh(np.tan(np.radians(centre[:, 1]))) / np.pi) / 2 * 2**zoom).astype(int)
     addresses = np.column_stack([columns, rows])
-    if zoom == 8:
+    if zoom <= 8:
         unique, held = np.unique(addresses, axis=0, return_counts=True)
         chosen = unique[[int(np.argmax(held))]]
         note_zh, note_en = f"（最密一片，{held.max():,} 个地块）", f" (densest tile, {held.max():,} parcels)"
@@ -200,6 +206,6 @@ def _tiles(random: np.random.Generator, centre: Any, zoom: int, count: int) -> C
         "ours": [f"/tiles/{PARCELS}/WebMercatorQuad/{z}/{x}/{y}.mvt" for z, x, y in tiles],
         "tipg": [f"/collections/peers.parcels/tiles/WebMercatorQuad/{z}/{x}/{y}" for z, x, y in tiles],
     }
-    samples = {8: 3, 10: 12, 12: 24, 14: 48}[zoom]
-    load = {8: 16, 10: 60, 12: 240, 14: 480}[zoom]
+    samples = {10: 12, 12: 24, 14: 48}.get(zoom, 3)
+    load = {10: 60, 12: 240, 14: 480}.get(zoom, 16)
     return Cell(f"z{zoom}", f"z{zoom}{note_zh}", f"z{zoom}{note_en}", "tile", tiles, paths, samples, load, tile=True)

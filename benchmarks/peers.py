@@ -47,12 +47,13 @@ def find_uv() -> str | None:
     return str(local) if local.is_file() else shutil.which("uv")
 
 
-def install(name: str) -> Path:
-    """Python of the peer's own environment, made if it is not there."""
+def install(name: str, packages: tuple[str, ...] | None = None) -> Path:
+    """Python of the peer's own environment, made if it is not there; `packages` default to those of `PACKAGES`."""
+    packages = packages or PACKAGES[name]
     folder = HOME / name
     python = folder / "bin" / "python"
     mark = folder / "installed.txt"
-    wanted = "\n".join(PACKAGES[name])
+    wanted = "\n".join(packages)
     if mark.is_file() and mark.read_text("utf-8") == wanted:
         return python
     print(f"安装 {name} 到 {folder} / installing {name}", file=sys.stderr)
@@ -63,7 +64,7 @@ def install(name: str) -> Path:
         if uv
         else [str(python), "-m", "pip", "install", "-q"]
     )
-    subprocess.run([*pip, *PACKAGES[name]], check=True, env={k: v for k, v in os.environ.items() if k != "VIRTUAL_ENV"})
+    subprocess.run([*pip, *packages], check=True, env={k: v for k, v in os.environ.items() if k != "VIRTUAL_ENV"})
     mark.write_text(wanted, "utf-8")
     return python
 

@@ -93,7 +93,13 @@ def publish(size: Size, environment: dict[str, str], admin: psycopg.Connection[A
 
 def our_server(environment: dict[str, str], port: int, folder: Path) -> Server:
     """Ours, with two processes, as the peers."""
-    command = peers.uvicorn(Path(sys.executable), "spatial.asgi:create_app", port, "--factory")
+    # The settings of `peers.uvicorn`, with the HTTP protocol of `onemap serve`.
+    program = (
+        "import uvicorn; uvicorn.run('spatial.asgi:create_app', factory=True, host='127.0.0.1', "
+        f"port={port}, workers=2, loop='uvloop', http='spatial.ready_protocol:ReadyProtocol', log_level='warning', "
+        "access_log=False)"
+    )
+    command = [sys.executable, "-c", f"if __name__ == '__main__':\n    {program}"]
     return Server("ours", command, {**environment, "ONEMAP_PORT": str(port)}, port, "/ready", folder)
 
 

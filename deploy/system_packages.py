@@ -138,7 +138,10 @@ def for_tests() -> list[Need]:
 
 def for_clients() -> list[Need]:
     """What ``make test-clients`` needs on top: it is large."""
-    return [Need("QGIS", has_qgis, lambda: ["qgis", "python3-qgis"])]
+    return [
+        Need("QGIS", has_qgis, lambda: ["qgis", "python3-qgis"]),
+        Need("GRASS", lambda: runs(["grass", "--version"]), lambda: ["grass-core"]),
+    ]
 
 
 def need(needs: Sequence[Need], say: Callable[[str, str], None]) -> None:

@@ -15,6 +15,8 @@ export default defineConfig({
     // An inlined asset would be a data: address, which the policy allows for images only.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    // The portal, and the script of the OGC API's own pages; what both need is a chunk that both load.
+    rolldownOptions: { input: { index: "index.html", ogcmap: "src/ogcmap/main.ts" } },
   },
   server: {
     host: "127.0.0.1",

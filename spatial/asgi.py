@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,18 +12,19 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from spatial.errors import NotFound, PayloadTooLarge, SpatialError, StoreUnavailable
+from spatial.application import Application, Envelope
+from spatial.compression import Compression
+from spatial.errors import MethodNotAllowed, NotFound, SpatialError, StoreUnavailable
 from spatial.settings import Settings
 from spatial.settings import settings as environment_settings
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import Scope
 
     from spatial.building_block import BuildingBlock
     from spatial.store.datastore import DataStore
@@ -51,6 +51,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
     from spatial import api, ogc
     from spatial.ogc.processes import routes as process_routes
     from spatial.store.datastore import DataStore
+    from tiles.lane import TileLane
 
     chosen = settings or environment_settings()
     store = DataStore.open(chosen)
@@ -71,18 +72,34 @@ def create_app(settings: Settings | None = None) -> Starlette:
         *_portal(),
     ]
     middleware = [
-        Middleware(_Envelope, limit=chosen.max_body_bytes),
-        Middleware(GZipMiddleware, minimum_size=1400, compresslevel=5),
+        Middleware(Envelope, limit=chosen.max_body_bytes),
+        Middleware(Compression),
     ]
     if chosen.cors_origins:
         cors = Middleware(
             CORSMiddleware,
             allow_origins=list(chosen.cors_origins),
-            allow_methods=["GET", "HEAD", "POST", "DELETE", "OPTIONS"],
-            expose_headers=["Content-Crs", "ETag", "Link", "Location", "OneMap-Left-Out", "Preference-Applied"],
+            allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+            expose_headers=[
+                "Content-Bbox",
+                "Content-Crs",
+                "Content-Datetime",
+                "Content-Disposition",
+                "ETag",
+                "Link",
+                "Location",
+                "OGC-NumberMatched",
+                "OGC-NumberReturned",
+                "OneMap-Cut-Fields",
+                "OneMap-Left-Out",
+                "OneMap-Synthetic",
+                "Preference-Applied",
+            ],
         )
         middleware.insert(0, cors)
-    app = Starlette(
+    app = Application(
+        lane=TileLane(store),
+        problem=_problem,
         routes=routes,
         middleware=middleware,
         lifespan=lifespan,
@@ -95,10 +112,26 @@ def create_app(settings: Settings | None = None) -> Starlette:
 
 def building_blocks() -> tuple[BuildingBlock, ...]:
     """The standards beyond Features, Tiles and Processes, in the order in which the documents name them."""
-    return ()
+    from spatial.ogc.coverages import COVERAGES
+    from spatial.ogc.edr import EDR
+    from spatial.ogc.feature_queries import FEATURE_QUERIES
+    from spatial.ogc.records import RECORDS
+    from spatial.ogc.transactions import TRANSACTIONS
+    from spatial.stac.routing import STAC
+    from tiles.dataset_tiles import DATASET_TILES
+    from tiles.maps import MAPS
+    from tiles.styles_api import STYLES
+    from tiles.wms import WMS
+
+    # Records first: its collection is no layer, so its fixed addresses must win over those with a variable.
+    return (RECORDS, FEATURE_QUERIES, TRANSACTIONS, COVERAGES, EDR, STAC, MAPS, STYLES, DATASET_TILES, WMS)
 
 
-def _problem_response(document: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
+def _problem_response(request: Request, document: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
+    from spatial.pages import problem_page, wants_html
+
+    if wants_html(request):
+        return problem_page(request, document, headers)
     return JSONResponse(
         document, status_code=document["status"], media_type="application/problem+json", headers=headers
     )
@@ -109,7 +142,7 @@ async def _problem(request: Request, error: Exception) -> Response:
     document = error.problem() | {"instance": request.url.path}
     if document["status"] >= 500:
         log.error("request failed", path=request.url.path, error=document["title"], detail=error.en)
-    return _problem_response(document, {"Retry-After": "5"} if document["status"] in {429, 503} else None)
+    return _problem_response(request, document, error.headers() or None)
 
 
 async def _http_problem(request: Request, error: Exception) -> Response:
@@ -119,7 +152,16 @@ async def _http_problem(request: Request, error: Exception) -> Response:
         missing = NotFound(
             f"没有地址 {path}；目录见 /ogc 与 /api/v1/catalogue", f"nothing at {path}; see /ogc and /api/v1/catalogue"
         )
-        return _problem_response(missing.problem() | {"instance": path})
+        return _problem_response(request, missing.problem() | {"instance": path})
+    if error.status_code == 405:
+        allow = [method for method in (error.headers or {}).get("Allow", "").split(", ") if method]
+        wrong = MethodNotAllowed(
+            f"{request.url.path} 不接受 {request.method[:20]}，可用：{'、'.join(allow)}",
+            f"{request.url.path} does not take {request.method[:20]}; allowed: {', '.join(allow)}",
+            allow=allow,
+        )
+        document = wrong.problem() | {"instance": request.url.path}
+        return _problem_response(request, document, wrong.headers())
     document = {
         "type": "about:blank",
         "title": error.detail,
@@ -127,7 +169,7 @@ async def _http_problem(request: Request, error: Exception) -> Response:
         "detail": f"请求方法或形式不被接受 / {error.detail}",
         "instance": request.url.path,
     }
-    return _problem_response(document, dict(error.headers or {}))
+    return _problem_response(request, document, dict(error.headers or {}))
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
@@ -135,57 +177,7 @@ async def _unexpected(request: Request, error: Exception) -> Response:
     ours = SpatialError(
         "服务内部错误，已记录；请联系管理员", "internal error; it has been logged, please tell the operator"
     )
-    return _problem_response(ours.problem() | {"instance": request.url.path})
-
-
-class _Envelope:
-    """Security headers, the size limit of request bodies, and the request counters; plain ASGI to stay cheap."""
-
-    def __init__(self, app: ASGIApp, limit: int) -> None:
-        from prometheus_client import REGISTRY, Counter, Histogram
-
-        self.app = app
-        self.limit = limit
-        known = getattr(REGISTRY, "_names_to_collectors", {})
-        # A process may create several applications (tests); the registry wants each name once.
-        self.requests = known.get("onemap_requests") or Counter("onemap_requests", "Requests", ["area", "status"])
-        self.seconds = known.get("onemap_request_seconds") or Histogram("onemap_request_seconds", "Seconds", ["area"])
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        started = time.perf_counter()
-        area = scope["path"].split("/", 2)[1] or "portal"
-        area = area if area in {"ogc", "tiles", "api", "assets", "portal"} else "other"
-        code = 500
-
-        async def send_with_headers(message: Message) -> None:
-            nonlocal code
-            if message["type"] == "http.response.start":
-                code = message["status"]
-                message["headers"] = [*message["headers"], (b"x-content-type-options", b"nosniff")]
-            await send(message)
-
-        received = 0
-
-        async def limited_receive() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self.limit:
-                raise _too_large(self.limit)
-            return message
-
-        try:
-            await self.app(scope, limited_receive, send_with_headers)
-        finally:
-            self.requests.labels(area, str(code)).inc()
-            self.seconds.labels(area).observe(time.perf_counter() - started)
-
-
-def _too_large(limit: int) -> PayloadTooLarge:
-    return PayloadTooLarge(f"请求体超过 {limit} 字节", f"the request body exceeds {limit} bytes", limit=limit)
+    return _problem_response(request, ours.problem() | {"instance": request.url.path})
 
 
 def _operations(store: DataStore) -> list[BaseRoute]:

@@ -39,6 +39,14 @@ def _no_links(base: str, language: Language) -> list[Link]:
     return []
 
 
+def _no_members(snapshot: Snapshot) -> dict[str, Any]:
+    return {}
+
+
+def _no_collections(call: Any) -> list[dict[str, Any]]:
+    return []
+
+
 def _nothing(base: str, language: Language, published: Published) -> dict[str, Any]:
     return {}
 
@@ -64,9 +72,14 @@ class BuildingBlock:
         Snapshot → OpenAPI components by section (``parameters``, ``schemas``, ``responses``).
     landing_links : callable
         Base address (before ``/ogc``) and language → links of the landing page.
+    landing : callable
+        Snapshot → further members of the landing page.
     collection : callable
         Base address, language and published layer → members of the collection document; its ``links`` are appended, other
         members are set.
+    listed : callable
+        Request as `spatial.ogc.exchange.Call` → documents of collections that are no layer, for the list of collections;
+        their addresses are routes of this block.
     """
 
     name: str
@@ -76,4 +89,6 @@ class BuildingBlock:
     paths: Callable[[Snapshot], dict[str, Any]] = _no_paths
     components: Callable[[Snapshot], Mapping[str, Mapping[str, Any]]] = _no_components
     landing_links: Callable[[str, Language], list[Link]] = _no_links
+    landing: Callable[[Snapshot], dict[str, Any]] = _no_members
     collection: Callable[[str, Language, Published], dict[str, Any]] = _nothing
+    listed: Callable[[Any], list[dict[str, Any]]] = _no_collections

@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -129,13 +130,25 @@ class Layer(_Model):
     class_field: str | None = Field(None, description="Field by which small polygons are merged in low zooms.")
     tile_fields: tuple[str, ...] | None = Field(None, description="Attributes in vector tiles; default all.")
     time_field: str | None = None
+    station_field: str | None = Field(
+        None, description="Field that names the station of an observation (测站); default: every feature is a station."
+    )
     bands: tuple[Band, ...] = ()
     style: dict[str, Any] = Field(description="See `tiles/styles.py`.")
     grade: Literal["公开", "内部", "敏感"] = "公开"
     quality: Quality = Quality()
+    editable: bool = Field(
+        False, description="Features may be created, replaced, updated and deleted (OGC API Features P4)."
+    )
+    locking: Literal["required", "guarded"] = Field(
+        "guarded",
+        description="Edits without `If-Match`: never, or only if nobody else has changed the feature in the last 30 minutes.",
+    )
     synthetic: Synthetic | None = None
     keywords: tuple[str, ...] = ()
     attribution_note: Text | None = None
+    department: Text | None = Field(None, description="Responsible department (责任部门); default the attribution.")
+    period: tuple[date, date] | None = Field(None, description="First and last day that the data describe (资料时段).")
     min_zoom: int = Field(0, ge=0, le=22)
     max_zoom: int = Field(16, ge=0, le=22)
     derived_from: tuple[str, ...] = Field((), description="Layers that a result was computed from.")
@@ -151,7 +164,7 @@ class Layer(_Model):
     @model_validator(mode="after")
     def _names_exist(self) -> Layer:
         names = {f.name for f in self.fields}
-        for role in ("id_field", "class_field", "time_field"):
+        for role in ("id_field", "class_field", "time_field", "station_field"):
             name = getattr(self, role)
             if name is not None and name not in names:
                 raise ValueError(f"{role}: no field {name!r}")
@@ -160,8 +173,12 @@ class Layer(_Model):
                 raise ValueError(f"no field {name!r}")
         if self.kind in {"vector", "stations"} and not self.fields:
             raise ValueError("a vector layer needs fields")
+        if self.editable and not self.is_vector:
+            raise ValueError("only a vector layer can be editable")
         if self.kind == "raster" and not self.bands:
             raise ValueError("a raster layer needs bands")
+        if self.period is not None and self.period[0] > self.period[1]:
+            raise ValueError("period: the first day is after the last")
         return self
 
     @property

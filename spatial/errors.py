@@ -9,12 +9,19 @@
     │   ├── UnknownProperty
     │   ├── UnknownCRS
     │   ├── InvalidFilter
+    │   ├── NotAuthenticated                            401
+    │   ├── Forbidden                                   403
+    │   ├── MethodNotAllowed                            405
     │   ├── NotAcceptable                               406
+    │   ├── PreconditionFailed                          412
+    │   ├── UnsupportedMediaType                        415
+    │   ├── PreconditionRequired                        428
     │   ├── PayloadTooLarge                             413
     │   └── NotFound                                    404
     │       ├── LayerNotFound
     │       ├── VersionNotFound
     │       ├── FeatureNotFound
+    │       ├── OutsideExtent
     │       ├── TileOutOfRange
     │       ├── ProcessNotFound
     │       ├── JobNotFound
@@ -26,6 +33,7 @@
     │   ├── NodataMissing
     │   ├── LayerEmpty
     │   ├── QualityViolation
+    │   ├── InvalidFeature
     │   └── GridMismatch
     ├── ServiceUnavailable           try again          503  exit 1
     │   ├── StoreUnavailable
@@ -46,7 +54,9 @@ __all__ = [
     "CRSMismatch",
     "DataError",
     "FeatureNotFound",
+    "Forbidden",
     "GridMismatch",
+    "InvalidFeature",
     "InvalidFilter",
     "InvalidParameter",
     "JobNotFound",
@@ -54,11 +64,16 @@ __all__ = [
     "LayerEmpty",
     "LayerNotFound",
     "LayerNotPublished",
+    "MethodNotAllowed",
     "NodataMissing",
     "NotAcceptable",
+    "NotAuthenticated",
     "NotFound",
+    "OutsideExtent",
     "PayloadTooLarge",
     "PortInUse",
+    "PreconditionFailed",
+    "PreconditionRequired",
     "ProcessNotFound",
     "QualityViolation",
     "QueueFull",
@@ -71,6 +86,7 @@ __all__ = [
     "UnknownCRS",
     "UnknownParameter",
     "UnknownProperty",
+    "UnsupportedMediaType",
     "UserError",
     "VersionNotFound",
     "exit_code",
@@ -107,6 +123,17 @@ class SpatialError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         # Errors cross process borders (Dask workers); keyword arguments must survive the pickle.
         return (_rebuild, (type(self), self.zh, self.en, self.layer, self.details))
+
+    def headers(self) -> dict[str, str]:
+        """Headers that belong to the status of this error."""
+        match status(self):
+            case 401:
+                return {"WWW-Authenticate": 'Basic realm="OneMap", charset="UTF-8", Bearer realm="OneMap"'}
+            case 405:
+                return {"Allow": ", ".join(self.details.get("allow", ()))}
+            case 429 | 503:
+                return {"Retry-After": "5"}
+        return {}
 
     def problem(self) -> dict[str, Any]:
         """RFC 9457 document of this error (bilingual)."""
@@ -152,8 +179,32 @@ class InvalidFilter(UserError):
     """A CQL2 filter that cannot be parsed or is not allowed."""
 
 
+class NotAuthenticated(UserError):
+    """The request lacks a valid key (密钥)."""
+
+
+class Forbidden(UserError):
+    """Who asks is known, or need not be, but may not do this."""
+
+
+class MethodNotAllowed(UserError):
+    """The address does not take this HTTP method; ``allow`` lists those that it takes."""
+
+
 class NotAcceptable(UserError):
     """No representation of the kind asked for."""
+
+
+class PreconditionFailed(UserError):
+    """The feature is no longer as the caller read it (``If-Match``)."""
+
+
+class UnsupportedMediaType(UserError):
+    """The request body is of a type that is not read here."""
+
+
+class PreconditionRequired(UserError):
+    """The request must say which state it changes (``If-Match``)."""
 
 
 class PayloadTooLarge(UserError):
@@ -174,6 +225,10 @@ class VersionNotFound(NotFound):
 
 class FeatureNotFound(NotFound):
     """The layer has no feature (要素) of this id."""
+
+
+class OutsideExtent(NotFound):
+    """The box or geometry asked for lies outside the data (范围之外)."""
 
 
 class TileOutOfRange(NotFound):
@@ -220,6 +275,10 @@ class QualityViolation(DataError):
     """The data break a quality rule (质检规则) of the layer."""
 
 
+class InvalidFeature(DataError):
+    """A feature sent for editing breaks the schema of its layer; ``problems`` lists every fault."""
+
+
 class GridMismatch(DataError):
     """Rasters that do not lie on one grid; both grids are named."""
 
@@ -247,8 +306,14 @@ class PortInUse(SpatialError):
 STATUS: dict[type[SpatialError], int] = {
     SpatialError: 500,
     UserError: 400,
+    NotAuthenticated: 401,
+    Forbidden: 403,
+    MethodNotAllowed: 405,
     NotAcceptable: 406,
+    PreconditionFailed: 412,
     PayloadTooLarge: 413,
+    UnsupportedMediaType: 415,
+    PreconditionRequired: 428,
     NotFound: 404,
     DataError: 422,
     ServiceUnavailable: 503,

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 __all__ = ["PROJECT_ROOT", "Settings", "settings"]
@@ -51,6 +51,20 @@ class Settings(BaseSettings):
         "1GB", pattern=r"^\d+(MB|GB)$", description="DuckDB memory limit a process. DuckDB 内存上限。"
     )
     duckdb_threads: int = Field(2, ge=1, description="DuckDB threads a process. DuckDB 线程数。")
+    tile_cache_mb: int = Field(
+        2048,
+        ge=0,
+        description="Finished tiles kept on disk below `var_dir/cache`, MB for all processes together; 0 keeps none. "
+        "磁盘瓦片缓存上限（MB），0 为不缓存。",
+    )
+    tile_memory_mb: int = Field(
+        48, ge=0, description="Tiles kept ready in memory, MB a process; 0 keeps none. 每进程内存中的瓦片（MB）。"
+    )
+    redis_url: SecretStr | None = Field(
+        None,
+        description="Redis for finished tiles instead of the disk, for several machines: `redis://host:6379/0`; its "
+        "`maxmemory` says how much is kept. 多机共用的瓦片缓存（Redis）。",
+    )
     state_url: SecretStr | None = Field(
         None,
         description="SQLAlchemy address of the state (versions, jobs); default SQLite in `var_dir`. 状态库地址。",
@@ -59,6 +73,9 @@ class Settings(BaseSettings):
         ("公开",), description="Grades of layers that this server shows, as a JSON list. 对外展示的图层密级。"
     )
     max_page: int = Field(10_000, ge=1, description="Largest `limit`; a larger one is lowered. 单页要素上限。")
+    max_export: int = Field(
+        200_000, ge=1, description="Most features in a file (`f=gpkg` …); more are refused. 单个导出文件的要素上限。"
+    )
     count_exact_below: int = Field(
         20_000, ge=0, description="Layers up to this many features get an exact `numberMatched`. 精确计数阈值。"
     )
@@ -87,9 +104,32 @@ class Settings(BaseSettings):
         "未发布结果文件的保留时间（小时），过期由任务执行程序清除。",
     )
     sync_timeout_s: float = Field(120.0, gt=0, description="Longest synchronous execution. 同步执行上限（秒）。")
+    edit: Literal["off", "key", "open"] = Field(
+        "off",
+        description="Who may edit features of layers marked `editable`: nobody, whoever sends `ONEMAP_EDIT_KEY`, everybody. "
+        "要素编辑权限：关闭、凭密钥、完全开放。",
+    )
+    edit_key: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="Key of `ONEMAP_EDIT=key`, at least 16 characters: `Authorization: Bearer …`, or the password of Basic. "
+        "编辑密钥（不少于 16 个字符）。",
+    )
+    callback_hosts: tuple[str, ...] = Field(
+        (),
+        description="Who may be called back when a job ends, as a JSON list: hosts `gis.example.cn` or "
+        "`gis.example.cn:8443`, and networks `10.8.0.0/16` for hosts with a private address; empty: nobody. "
+        "任务完成后允许回调的主机（内网地址另列网段）；空为不允许。",
+    )
     cors_origins: tuple[str, ...] = Field(
         (), description="Web origins that may call the API from a browser, as a JSON list. 允许的跨域来源。"
     )
+
+    @model_validator(mode="after")
+    def _key_is_given(self) -> Settings:
+        if self.edit == "key" and self.edit_key is None:
+            raise ValueError("ONEMAP_EDIT=key 需要设置 ONEMAP_EDIT_KEY / ONEMAP_EDIT=key needs ONEMAP_EDIT_KEY")
+        return self
 
     @property
     def url(self) -> str:

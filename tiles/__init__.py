@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from starlette.routing import Route
 
     from spatial.store.datastore import DataStore
+    from tiles.lane import TileLane
 
-__all__ = ["routes"]
+__all__ = ["lane", "routes"]
 
 
 def routes(datastore: DataStore) -> list[Route]:
@@ -20,3 +21,10 @@ def routes(datastore: DataStore) -> list[Route]:
     from tiles.web import routes as build
 
     return build(datastore)
+
+
+def lane(datastore: DataStore) -> TileLane:
+    """The short way of plain tile addresses, for the application to ask before its routes."""
+    from tiles.lane import TileLane
+
+    return TileLane(datastore)

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from importlib.metadata import version as package_version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
@@ -16,9 +17,29 @@ from spatial.errors import InvalidParameter, UnknownParameter
 if TYPE_CHECKING:
     from spatial.catalog import Layer
 
-__all__ = ["answer", "choice", "json_answer", "known_query", "matches", "tile_headers"]
+__all__ = [
+    "answer",
+    "choice",
+    "document_answer",
+    "document_query",
+    "json_answer",
+    "known_query",
+    "matches",
+    "tile_headers",
+]
 
-_PROGRAM = package_version("onemap-hubei")
+
+def _drawing_code() -> str:
+    """Version of the package and a digest of the files that decide what a tile looks like: none outlives its code."""
+    digest = hashlib.blake2b(package_version("onemap-hubei").encode(), digest_size=8)
+    here = Path(__file__).parent
+    store = here.parent / "spatial" / "store"
+    for path in [*sorted(here.glob("*.py")), *(store / f"{name}.py" for name in ("dialect", "statements"))]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+PROGRAM = _drawing_code()
 
 
 def known_query(request: Request, allowed: set[str]) -> dict[str, str]:
@@ -48,6 +69,16 @@ def choice(text: str, allowed: dict[str, str], parameter: str) -> str:
     return found
 
 
+def document_query(request: Request, *further: str) -> dict[str, str]:
+    """Query parameters of a document below ``/ogc``: ``f`` (json, html), ``lang``, and those of its own."""
+    query = known_query(request, {"f", "lang", *further})
+    if "f" in query:
+        choice(query["f"], {"json": "json", "application/json": "json", "html": "html", "text/html": "html"}, "f")
+    if "lang" in query:
+        choice(query["lang"].partition("-")[0], {"zh": "zh", "en": "en"}, "lang")
+    return query
+
+
 def _digest(parts: Iterable[Any]) -> str:
     """ETag of what names an answer."""
     return '"' + hashlib.blake2b(json.dumps(list(parts), sort_keys=True).encode(), digest_size=12).hexdigest() + '"'
@@ -65,17 +96,52 @@ def tile_headers(layer: Layer, parts: Iterable[Any], *, pinned: bool, styled: bo
     styled : bool
         The picture also depends on the style, which can change within a version.
     """
-    tag = _digest([_PROGRAM, layer.id, *parts])
-    keep = "max-age=60, must-revalidate"
+    tag = _digest([PROGRAM, layer.id, *parts])
+    return {"ETag": tag, "Cache-Control": keep_for(layer, pinned=pinned, styled=styled)}
+
+
+def keep_for(layer: Layer, *, pinned: bool, styled: bool) -> str:
+    """``Cache-Control`` of a tile; see `tile_headers`.
+
+    An address without a version changes its bytes with a publication: it is kept for a minute, and shown for another one
+    only while the new tile is fetched. With a version the bytes never change, but the style of a picture can.
+    """
+    keep = "max-age=60, stale-while-revalidate=60"
     if pinned:
         keep = "max-age=86400, must-revalidate" if styled else "max-age=31536000, immutable"
-    return {"ETag": tag, "Cache-Control": f"{_audience(layer)}, {keep}"}
+    return f"{_audience(layer)}, {keep}"
 
 
 def matches(request: Request, tag: str) -> bool:
     """True if the caller has this version already."""
-    given = request.headers.get("if-none-match", "")
+    return held_tag(request.headers.get("if-none-match", ""), tag)
+
+
+def held_tag(given: str, tag: str) -> bool:
+    """True if the header ``If-None-Match`` names an entity tag; compared weakly (RFC 9110 §8.8.3.2).
+
+    >>> held_tag('"a", W/"b"', '"b"'), held_tag("*", '"b"'), held_tag("", '"b"')
+    (True, True, False)
+    """
     return given.strip() == "*" or tag in [t.strip().removeprefix("W/") for t in given.split(",")]
+
+
+def accepts(header: str, coding: str) -> bool:
+    """True if the header ``Accept-Encoding`` allows a content coding (RFC 9110 §12.5.3).
+
+    >>> accepts("br, gzip", "gzip"), accepts("gzip;q=0", "gzip"), accepts("*", "gzip"), accepts("", "gzip")
+    (True, False, True, False)
+    """
+    if coding not in header and "*" not in header:
+        return False
+    quality: dict[str, float] = {}
+    for part in header.split(","):
+        name, _, parameter = part.partition(";")
+        try:
+            quality[name.strip().lower()] = float(parameter.strip().removeprefix("q=") or 1)
+        except ValueError:
+            quality[name.strip().lower()] = 0.0
+    return quality.get(coding, quality.get("*", 0.0)) > 0
 
 
 def _audience(*layers: Layer) -> str:
@@ -97,3 +163,25 @@ def json_answer(request: Request, content: dict[str, Any], *layers: Layer) -> Re
     import orjson
 
     return answer(request, orjson.dumps(content), "application/json", *layers)
+
+
+def document_answer(request: Request, content: dict[str, Any], *layers: Layer) -> Response:
+    """A document below ``/ogc`` as JSON or, for who asks for it, as a page; with an ETag, or 304."""
+    from spatial.pages import html_response, page_of, stamp, wants_html
+
+    given = content.get("links")
+    if isinstance(given, list) and not any(link.get("rel") == "alternate" for link in given):
+        page = page_of(request)
+        other = {"href": page.here({"f": "html"}), "rel": "alternate", "type": "text/html", "title": "HTML"}
+        content = content | {"links": [*given, other]}
+    if not wants_html(request):
+        found = json_answer(request, content, *layers)
+        found.headers["Vary"] = "Accept, Accept-Language"
+        return found
+    page = page_of(request)
+    tag = _digest([PROGRAM, page.path, page.base, page.parameters, page.language, stamp(), content])
+    headers = {"ETag": tag, "Cache-Control": f"{_audience(*layers)}, max-age=60, must-revalidate"}
+    if matches(request, tag):
+        return Response(status_code=304, headers={**headers, "Vary": "Accept, Accept-Language"})
+    values = {"document": content, "layer": layers[0] if len(layers) == 1 else None}
+    return html_response(page, "document.html", values, headers=headers)

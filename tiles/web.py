@@ -1,8 +1,7 @@
-"""Addresses of the tiles (瓦片接口): one handler behind ``/tiles/…``, the OGC addresses and WMTS, so all give the same bytes.
+"""Addresses of the tiles (瓦片接口): one maker behind ``/tiles/…``, the OGC addresses and WMTS, so all give the same bytes.
 
 A tile inside its matrix with nothing on it is 204; a tile outside its matrix, an unknown layer, version or matrix set is
-404; an unknown band, format or parameter is 400 with what is allowed. A tile is named for ever by layer, version, style
-and address; its ETag is made of these, so that 304 is answered before any store is asked.
+404; an unknown band, format or parameter is 400 with what is allowed. `tiles.maker` makes the tiles.
 """
 
 from __future__ import annotations
@@ -14,27 +13,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from spatial.errors import InvalidParameter, LayerNotFound, SpatialError
+from spatial.errors import InvalidParameter, SpatialError
 from spatial.grid import tile_matrix_set
 from spatial.store.vector import PublishedTable
 from tiles import metadata, whatif, wmts
-from tiles.answers import answer, choice, json_answer, known_query, matches, tile_headers
-from tiles.draw import drawn_tile
+from tiles.answers import accepts, answer, choice, document_answer, document_query, json_answer, known_query
 from tiles.legend import legend_document, legend_picture
-from tiles.matrix import TIANDITU, Address, parse_address, touches
-from tiles.raster import TilePool
-from tiles.render import band_number, empty_picture, raster_tile
-from tiles.styles import raster_style
+from tiles.maker import checked_band, find, no_features, tile_maker
+from tiles.matrix import TIANDITU, Address, parse_address
+from tiles.render import empty_picture
 
 if TYPE_CHECKING:
-    from spatial.store.datastore import DataStore, Published, Snapshot
+    from spatial.store.datastore import DataStore, Published
 
 __all__ = ["routes"]
 
 _ENDINGS = {"mvt": "mvt", "pbf": "mvt", "png": "png", "webp": "webp", "jpg": "jpg", "jpeg": "jpg"}
-_PICTURES = ("png", "webp", "jpg")
-_MVT_MARGIN = 0.1
-"""Share of a tile around it in which a feature can still reach in (the store's buffer is smaller)."""
 
 
 def routes(datastore: DataStore) -> list[Route]:
@@ -63,12 +57,13 @@ def routes(datastore: DataStore) -> list[Route]:
 
 
 class _TileService:
-    """The handlers, with the DataStore and the raster threads that they share."""
+    """The handlers, with the DataStore and the maker that they share."""
 
     def __init__(self, datastore: DataStore) -> None:
         self._datastore = datastore
         self._base = datastore.settings.url
-        self.pool = TilePool()
+        self._maker = tile_maker(datastore)
+        self.pool = self._maker.pool
 
     async def xyz(self, request: Request) -> Response:
         """Tile by column and row; ``w`` and ``c`` number the levels as 天地图 does; ``{y}@2x`` is 512 pixels."""
@@ -147,7 +142,7 @@ class _TileService:
         vector = isinstance(published, PublishedTable)
         formats = _ENDINGS if vector else {k: v for k, v in _ENDINGS.items() if v != "mvt"}
         ext = choice(query.get("f", "mvt" if vector else "png"), formats, "f")
-        band = self._band(published, query.get("band"))
+        band = checked_band(published, query.get("band"))
         document = metadata.tilejson_document(published, tms=tms, ext=ext, base=self._base, band=band)
         return json_answer(request, document, published.layer)
 
@@ -155,28 +150,28 @@ class _TileService:
         """Legend entries."""
         query = known_query(request, {"version", "band"})
         published = self._published(request.path_params["layer"], query.get("version"))
-        return json_answer(request, _legend(published, self._band(published, query.get("band"))), published.layer)
+        return json_answer(request, _legend(published, checked_band(published, query.get("band"))), published.layer)
 
     async def legend_png(self, request: Request) -> Response:
         """Legend as a picture."""
         query = known_query(request, {"version", "lang", "band"})
         published = self._published(request.path_params["layer"], query.get("version"))
-        band = self._band(published, query.get("band"))
+        band = checked_band(published, query.get("band"))
         language = choice(query.get("lang", "zh"), {"zh": "zh", "en": "en"}, "lang")
         body = await asyncio.to_thread(legend_picture, _legend(published, band), language)
         return answer(request, body, "image/png", published.layer)
 
     async def matrix_sets(self, request: Request) -> Response:
         """List of tile matrix sets."""
-        known_query(request, {"f"})
-        return json_answer(request, metadata.matrix_sets_document(self._base))
+        document_query(request)
+        return document_answer(request, metadata.matrix_sets_document(self._base))
 
     async def matrix_set(self, request: Request) -> Response:
         """Definition of one tile matrix set."""
-        known_query(request, {"f"})
+        document_query(request)
         tms = request.path_params["tms"]
         tile_matrix_set(tms)
-        return json_answer(request, metadata.matrix_set_document(tms))
+        return document_answer(request, metadata.matrix_set_document(tms))
 
     async def vector_tilesets(self, request: Request) -> Response:
         """Tile sets of a vector layer."""
@@ -195,41 +190,28 @@ class _TileService:
         return self._tileset(request, "map")
 
     def _tilesets(self, request: Request, kind: metadata.TileKind) -> Response:
-        known_query(request, {"f"})
+        document_query(request)
         published = self._of_kind(request.path_params["layer"], None, kind)
-        return json_answer(request, metadata.tilesets_document(published, kind=kind, base=self._base), published.layer)
+        document = metadata.tilesets_document(published, kind=kind, base=self._base)
+        return document_answer(request, document, published.layer)
 
     def _tileset(self, request: Request, kind: metadata.TileKind) -> Response:
-        query = known_query(request, {"f", "version"})
+        query = document_query(request, "version")
         tms = request.path_params["tms"]
         tile_matrix_set(tms)
         published = self._of_kind(request.path_params["layer"], query.get("version"), kind)
-        return json_answer(
+        return document_answer(
             request, metadata.tileset_document(published, tms=tms, kind=kind, base=self._base), published.layer
         )
 
     def _published(self, layer_id: str, version: str | None) -> Published:
-        return _find(self._datastore.snapshot(), layer_id, version)
+        return find(self._datastore.snapshot(), layer_id, version)
 
     def _of_kind(self, layer_id: str, version: str | None, kind: metadata.TileKind) -> Published:
         published = self._published(layer_id, version)
         if kind == "vector" and not isinstance(published, PublishedTable):
-            raise _no_features(published)
+            raise no_features(published)
         return published
-
-    def _band(self, published: Published, name: str | None) -> str | None:
-        if name is None:
-            return None
-        if isinstance(published, PublishedTable):
-            raise InvalidParameter(
-                f"图层 {published.layer.id} 是矢量，没有波段",
-                f"layer {published.layer.id} is a vector layer and has no bands",
-                layer=published.layer.id,
-                parameter="band",
-                allowed=[],
-            )
-        band_number(published.layer, name, raster_style(published.layer))
-        return name
 
     async def _tile(
         self,
@@ -242,35 +224,21 @@ class _TileService:
         size: int = 256,
         always_picture: bool = False,
     ) -> Response:
-        published = self._published(layer_id, query.get("version"))
-        if ext == "mvt" and not isinstance(published, PublishedTable):
-            raise _no_features(published)
-        band = self._band(published, query.get("band"))
-        layer = published.layer
-        looks = None if ext == "mvt" else layer.style
-        named = [published.version, looks, *address, ext, band, size]
-        headers = tile_headers(layer, named, pinned="version" in query, styled=ext != "mvt")
-        if matches(request, headers["ETag"]):
-            return Response(status_code=304, headers=headers)
-        body: bytes | None
-        if not touches(address, published.extent, _MVT_MARGIN):
-            body = None
-        elif isinstance(published, PublishedTable):
-            body = await self._datastore.vectors.atile(published, *address)
-            if body and ext != "mvt":
-                body = await self.pool.run(drawn_tile, published.layer, body, ext=ext, size=size)
-        else:
-            body = await self.pool.run(raster_tile, published, address, band=band, ext=ext, size=size)
-        if body:
-            return Response(body, media_type=metadata.MEDIA_TYPES[ext], headers=headers)
-        if always_picture:
-            return Response(empty_picture(ext, size), media_type=metadata.MEDIA_TYPES[ext], headers=headers)
-        return Response(status_code=204, headers=headers)
-
-
-def _find(snapshot: Snapshot, layer_id: str, version: str | None) -> Published:
-    layer = snapshot.catalog[layer_id]
-    return snapshot.vector(layer_id, version) if layer.is_vector else snapshot.raster(layer_id, version)
+        found = await self._maker.tile(
+            self._datastore.snapshot(),
+            layer_id,
+            address,
+            ext,
+            version=query.get("version"),
+            band=query.get("band"),
+            size=size,
+            held=request.headers.get("if-none-match"),
+            gzip=accepts(request.headers.get("accept-encoding", ""), "gzip"),
+        )
+        if found.status == 204 and always_picture:
+            body, kind = empty_picture(ext, size), metadata.MEDIA_TYPES[ext]
+            return Response(body, headers=found.header_texts(), media_type=kind)
+        return Response(found.body, found.status, found.header_texts())
 
 
 def _legend(published: Published, band: str | None) -> dict[str, Any]:
@@ -282,13 +250,3 @@ def _ogc_address(path: dict[str, str]) -> Address:
     if path["tms"] in TIANDITU:
         tile_matrix_set(path["tms"])
     return parse_address(path["tms"], path["z"], path["col"], path["row"])
-
-
-def _no_features(published: Published) -> LayerNotFound:
-    layer_id = published.layer.id
-    return LayerNotFound(
-        f"图层 {layer_id} 是栅格图层，没有矢量瓦片；请用 .png、.webp、.jpg 或 /map/tiles",
-        f"layer {layer_id} is a raster layer and has no vector tiles; use .png, .webp, .jpg or its /map/tiles",
-        layer=layer_id,
-        allowed=list(_PICTURES),
-    )

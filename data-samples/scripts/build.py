@@ -1,8 +1,8 @@
 """Make every sample file anew: ``python data-samples/scripts/build.py [step …]``.
 
 Base, thematic and control layers need the reference data pack (``ONEMAP_REFERENCE_DATA``, default ``../shared/data``); the
-synthetic climate, soil, land use, county, hazard and scene layers need only the samples themselves. Afterwards the checksums in
-``layers/*.yml`` and ``data-samples/SOURCES.md`` are brought up to date.
+synthetic climate, soil, land use, county, hazard, scene and site layers need only the samples themselves. Afterwards the
+checksums in ``layers/*.yml`` and ``data-samples/SOURCES.md`` are brought up to date.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ MODULES = (
     "county_capacity",
     "hazard_layers",
     "reflectance",
+    "site_marks",
+    "river_levels",
 )
 """Modules of the further steps, each after what it reads."""
 

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
+from spatial.api.audit import audit_routes
 from spatial.api.catalogue import catalogue_document
 from spatial.api.explain import explain_area, explain_point, polygon_of
 from spatial.api.files import document_file
@@ -156,4 +157,5 @@ def routes(store: DataStore) -> list[Route]:
         Route("/api/v1/explain", explain_inside, methods=["POST"]),
         Route("/api/v1/jobs/{job}/files/{name}", job_file),
         Route("/api/v1/layers/{layer}/file", layer_file),
+        *audit_routes(store),
     ]

@@ -42,6 +42,10 @@ def demo(host: Host = None, port: Port = None, workers: Workers = None, as_json:
     """Publish what is not published yet, then run server and worker until Ctrl-C."""
     signal.signal(signal.SIGTERM, _raise_interrupt)
     settings = _settings(host, port, workers)
+    if "ONEMAP_EDIT" not in os.environ and settings.host in {"127.0.0.1", "::1", "localhost"}:
+        # The editable sample layer is there to be tried; who listens on a network must say so himself.
+        os.environ["ONEMAP_EDIT"] = "open"
+        settings = _settings(host, port, workers)
     listening = _bind(settings)
     published = _publish_missing()
     with _worker_process():
@@ -59,6 +63,7 @@ def worker(
 ) -> None:
     """Claim jobs and have Dask execute them, until Ctrl-C or SIGTERM."""
     from spatial.jobs.worker import WorkerProgram
+    from spatial.ogc.process_callback import callback_message
     from spatial.settings import settings
 
     logging.basicConfig(
@@ -76,7 +81,7 @@ def worker(
         emit(document, as_json, lambda: note(f"任务执行程序 {program.id} 已就绪", f"worker {program.id} is ready"))
         sys.stdout.flush()
 
-    program = WorkerProgram(settings(), ready=ready)
+    program = WorkerProgram(settings(), ready=ready, message=callback_message)
     program.run(stop)
 
 
@@ -186,7 +191,7 @@ def _serve(settings: Settings, listening: socket.socket, as_json: bool, extra: d
         port=settings.port,
         workers=settings.workers,
         loop="uvloop",
-        http="httptools",
+        http="spatial.ready_protocol:ReadyProtocol",
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -103,13 +103,14 @@ def _run(datastore: DataStore, held: Claim, pulse: _Pulse) -> str:
 def _execute(datastore: DataStore, job: Job, held: Claim, pulse: _Pulse) -> dict[str, Any]:
     inputs = job.parameters["inputs"]
     if job.process == echo.ECHO_ID:
-        return echo.echo(check_parameters(echo.EchoParameters, inputs, process=job.process))
+        return echo.echo(check_parameters(echo.EchoParameters, inputs, process=job.process), pulse.progress)
     return run_analysis(
         datastore,
         job.process,
         inputs,
         progress=pulse.progress,
         publish=job.parameters["publish"],
+        layers=job.parameters.get("layers", {}),
         job_id=job.id,
         attempt=held.attempt,
         may_publish=lambda: queue.is_mine(datastore.state, held),

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from spatial.crs import STORAGE
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from spatial.catalog import Layer
     from spatial.store.datastore import DataStore, Snapshot
 
-__all__ = ["OpenedInputs", "crop", "load_rules", "open_inputs", "window_of"]
+__all__ = ["OpenedInputs", "crop", "load_rules", "open_inputs", "replaced_inputs", "window_of"]
 
 _ALL = 2**31 - 1
 
@@ -108,14 +109,81 @@ def _missing(spec: InputSpec, analysis: type[Analysis], error: LayerNotFound | L
     )
 
 
-@contextmanager
-def open_inputs(
-    datastore: DataStore, snapshot: Snapshot, analysis: type[Analysis], parameters: Parameters, scratch: Path
-) -> Iterator[OpenedInputs]:
-    """Open every input of an analysis from one snapshot; closed at the end of the block.
+def replaced_inputs(
+    snapshot: Snapshot, analysis: type[Analysis], parameters: Parameters, layers: Mapping[str, str]
+) -> dict[str, InputSpec]:
+    """Inputs of a run by role, with the layers that the caller chose in the place of the usual ones.
 
     Raises
     ------
+    InvalidParameter
+        A role that the run does not have, or a layer of another kind or unit than the usual one.
+    LayerNotFound, LayerNotPublished
+        Of a layer that the caller chose; even where the role is optional.
+    """
+    # An analysis whose layers are chosen by its parameters says which they are.
+    chosen = getattr(analysis, "inputs_of", None)
+    specs = {spec.role: spec for spec in (analysis.inputs if chosen is None else chosen(parameters))}
+    for role, layer_id in layers.items():
+        spec = specs.get(role)
+        if spec is None:
+            raise InvalidParameter(
+                f"{analysis.id} 没有输入图层 {role!r}，可替换：{'、'.join(specs)}",
+                f"{analysis.id} has no input layer {role!r}; these can be replaced: {', '.join(specs)}",
+                parameter=role,
+                allowed=list(specs),
+            )
+        _require_alike(snapshot, analysis, spec, layer_id)
+        # An input that the caller names must be read, whatever the analysis does without its usual one.
+        specs[role] = replace(spec, layer=layer_id, optional=False)
+    return specs
+
+
+def _require_alike(snapshot: Snapshot, analysis: type[Analysis], spec: InputSpec, layer_id: str) -> None:
+    """A layer of metres must not stand for one of kilometres: the analysis would not notice."""
+    layer = snapshot.raster(layer_id).layer if spec.kind == "raster" else snapshot.vector(layer_id).layer
+    try:
+        usual = snapshot.catalog[spec.layer]
+    except LayerNotFound:
+        return
+    if spec.kind == "raster" and layer.bands[0].unit != usual.bands[0].unit:
+        units = tuple(found.bands[0].unit or "1" for found in (layer, usual))
+        raise InvalidParameter(
+            f"{analysis.id} 的输入 {spec.role}：图层 {layer_id} 的单位是 {units[0]}，应为 {units[1]}（同 {spec.layer}）",
+            f"{analysis.id}, input {spec.role}: the unit of layer {layer_id} is {units[0]}, not {units[1]} as of {spec.layer}",
+            parameter=spec.role,
+            layer=layer_id,
+        )
+    lacking = sorted({field.name for field in usual.fields} - {field.name for field in layer.fields})
+    if spec.kind == "vector" and lacking:
+        raise InvalidParameter(
+            f"{analysis.id} 的输入 {spec.role}：图层 {layer_id} 缺少字段 {'、'.join(lacking)}",
+            f"{analysis.id}, input {spec.role}: layer {layer_id} lacks the fields {', '.join(lacking)}",
+            parameter=spec.role,
+            layer=layer_id,
+        )
+
+
+@contextmanager
+def open_inputs(
+    datastore: DataStore,
+    snapshot: Snapshot,
+    analysis: type[Analysis],
+    parameters: Parameters,
+    scratch: Path,
+    layers: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[OpenedInputs]:
+    """Open every input of an analysis from one snapshot; closed at the end of the block.
+
+    Parameters
+    ----------
+    layers : mapping
+        Role → layer that takes the place of its usual one.
+
+    Raises
+    ------
+    InvalidParameter
+        `layers` names a role that the run does not have, or a layer that cannot stand for the usual one.
     LayerNotFound, LayerNotPublished
         For a required input that is missing, naming the layer and its role. A missing optional input is left out.
     GridMismatch
@@ -125,9 +193,7 @@ def open_inputs(
 
     from spatial.store.raster import open_raster
 
-    # An analysis whose layers are chosen by its parameters says which they are.
-    chosen = getattr(analysis, "inputs_of", None)
-    specs = {spec.role: spec for spec in (analysis.inputs if chosen is None else chosen(parameters))}
+    specs = replaced_inputs(snapshot, analysis, parameters, layers)
     base_spec = specs[analysis.base]
     try:
         base_raster = snapshot.raster(base_spec.layer)

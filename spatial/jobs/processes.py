@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from spatial.catalog import Text
 from spatial.errors import ProcessNotFound
 from spatial.jobs import echo
+from spatial.jobs.contract import InputSpec
 from spatial.jobs.registry import analysis, analysis_ids, check_parameters
 
 __all__ = ["ProcessInfo", "check_inputs", "process", "process_ids"]
@@ -29,6 +30,8 @@ class ProcessInfo:
     rasters: Mapping[str, Text]
     """Result rasters by name; empty for `echo`."""
     method: str | None = None
+    layers: tuple[InputSpec, ...] = ()
+    """Layers that every run reads; those that parameters choose are not among them."""
 
     @property
     def is_analysis(self) -> bool:
@@ -69,6 +72,7 @@ def process(process_id: str) -> ProcessInfo:
         found.parameters,
         getattr(found, "rasters", {"class": found.title}),
         found.method,
+        getattr(found, "inputs", ()),
     )
 
 

@@ -81,6 +81,10 @@ def submit(
     limit: int,
     publish: bool = False,
     answer: Mapping[str, Any] | None = None,
+    layers: Mapping[str, str] | None = None,
+    subscriber: Mapping[str, str] | None = None,
+    base: str = "",
+    language: str = "zh",
     owner: str | None = None,
     job_id: str | None = None,
 ) -> Job:
@@ -96,6 +100,10 @@ def submit(
         Publish the result rasters as layers.
     answer : mapping, optional
         Form in which the caller wants the results; only kept.
+    layers : mapping, optional
+        Role of an input → layer that takes the place of its usual one.
+    subscriber : mapping, optional
+        Event → address that is told of it (`spatial.jobs.callbacks`), with links below `base` and in `language`.
 
     Raises
     ------
@@ -112,7 +120,12 @@ def submit(
         "updated": now,
         "progress": 0.0,
         "message": "排队中 waiting in the queue",
-        "parameters": {"inputs": dict(inputs), "publish": publish, "answer": dict(answer or {})},
+        "parameters": {
+            "inputs": dict(inputs),
+            "publish": publish,
+            "answer": dict(answer or {}),
+            **({"layers": dict(layers)} if layers else {}),
+        },
         "attempt": 0,
         "owner": owner,
     }
@@ -122,6 +135,10 @@ def submit(
     values = select(*(literal(value, columns[name].type).label(name) for name, value in row.items()))
     with state.session() as session:
         placed = _changed(session, insert(Job).from_select(list(row), values.where(waiting < limit)))
+        if placed and subscriber:
+            from spatial.jobs.callbacks import owe
+
+            owe(session, job_id, subscriber, base=base, language=language)
     if not placed:
         raise QueueFull(
             f"任务队列已满（{limit} 个等待中），请稍后重试，或取消不需要的任务",

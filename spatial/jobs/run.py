@@ -59,6 +59,7 @@ def run_analysis(
     *,
     progress: Progress = no_progress,
     publish: bool = False,
+    layers: Mapping[str, str] | None = None,
     out: Path | None = None,
     report: bool | None = None,
     job_id: str | None = None,
@@ -75,6 +76,8 @@ def run_analysis(
         Called with the share done (0–1) and a text; may raise to stop the work.
     publish : bool
         Publish each result raster as a layer.
+    layers : mapping, optional
+        Role of an input → layer that takes the place of its usual one, for example the result of another run.
     out : Path, optional
         File of the first raster; further ones stand beside it as ``<stem>-<name>.tif``. Default: the results folder.
     report : bool, optional
@@ -109,7 +112,7 @@ def run_analysis(
     with (
         _scratch(datastore, f"{job_id}-{attempt}") as scratch,
         rasterio.Env(GDAL_CACHEMAX=_GDAL_CACHE),
-        open_inputs(datastore, snapshot, analysis, checked, scratch) as opened,
+        open_inputs(datastore, snapshot, analysis, checked, scratch, layers or {}) as opened,
     ):
         outputs = BlockOutputs(opened.inputs.grid, scratch)
         try:

@@ -23,6 +23,7 @@ from typing import Any
 
 from spatial.errors import ServiceUnavailable
 from spatial.jobs import queue
+from spatial.jobs.callbacks import Deliverer, Message
 from spatial.jobs.execution import execute_claim, warm_up
 from spatial.jobs.queue import Claim
 from spatial.jobs.retention import prune_results
@@ -48,9 +49,13 @@ class WorkerProgram:
         ``dask_scheduler``, ``dask_workers``, ``job_heartbeat_s``, ``job_lost_after_s`` matter here.
     ready : callable, optional
         Called once when jobs are accepted.
+    message : callable, optional
+        Makes the documents for subscribers; without it nobody is called back.
     """
 
-    def __init__(self, settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, settings: Settings, *, ready: Callable[[], None] = lambda: None, message: Message | None = None
+    ) -> None:
         self.settings = settings
         self.id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
         self._ready = ready
@@ -59,12 +64,16 @@ class WorkerProgram:
         self._gone_since: dict[str, float] = {}
         self._client: Any = None
         self._cluster: Any = None
+        hosts = settings.callback_hosts
+        self._deliverer = Deliverer(self._state, hosts, message) if message is not None and hosts else None
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set, then give unfinished jobs back to the queue."""
         self._sweep()
         self._connect()
         queue.worker_beat(self._state, self.id)
+        if self._deliverer is not None:
+            self._deliverer.start()
         self._ready()
         beaten, capacity, pruned = 0.0, 0, float("-inf")
         try:
@@ -213,6 +222,8 @@ class WorkerProgram:
         prune_results(self._state, self.settings.var_dir / "results", keep_hours=self.settings.results_keep_hours)
 
     def _leave(self) -> None:
+        if self._deliverer is not None:
+            self._deliverer.stop()
         for _, future in self._running.values():
             future.cancel()
         # Processes first: a job must not be given back while its run still goes on.

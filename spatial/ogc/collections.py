@@ -60,6 +60,7 @@ CONFORMANCE: tuple[str, ...] = (
         f"{_SPEC}/ogcapi-processes-1/1.0/conf/{c}"
         for c in ("core", "ogc-process-description", "json", "html", "oas30", "job-list", "dismiss")
     ),
+    f"{_SPEC}/ogcapi-processes-3/0.0/conf/collection-input",
 )
 """Conformance classes that are implemented and tested; add one only together with its tests."""
 
@@ -142,7 +143,8 @@ def collection_document(call: Call, published: Published) -> dict[str, Any]:
     """One collection, with the links that do not depend on the request's own address."""
     layer = published.layer
     west, south, east, north = published.extent
-    extent: dict[str, Any] = {"spatial": {"bbox": [[west, south, east, north]], "crs": CRS84.uri}}
+    box = {"bbox": [[west, south, east, north]], "crs": CRS84.uri, "storageCrsBbox": [[south, west, north, east]]}
+    extent: dict[str, Any] = {"spatial": box}
     document: dict[str, Any] = {
         "id": layer.id,
         "title": call.title(layer),
@@ -203,7 +205,10 @@ async def collections(datastore: DataStore, request: Request) -> Response:
             own = link(call.address(f"/collections/{layer.id}"), "self", JSON, call.title(layer))
             document["links"].insert(0, own)
             documents.append(document)
-    whole = {"links": call.self_links(), "collections": documents, "numberReturned": len(documents)}
+    documents += [document for block in call.blocks for document in block.listed(call)]
+    # OGC 20-004r1, clause 8.4: with these members the list is itself a catalogue of local resources.
+    about = {"id": "collections", "type": "Collection", "itemType": "record", "recordsArrayName": "collections"}
+    whole = {**about, "links": call.self_links(), "collections": documents, "numberReturned": len(documents)}
     if call.format == "html":
         return call.page("collections.html", etag, whole)
     return call.answer(whole, etag)
@@ -290,6 +295,8 @@ async def landing(datastore: DataStore, request: Request) -> Response:
             *(found for block in call.blocks for found in block.landing_links(call.base, call.language)),
         ],
     }
+    for block in call.blocks:
+        document |= block.landing(call.snapshot)
     if call.format == "html":
         return call.page("landing.html", etag, {"document": document})
     return call.answer(document, etag)
@@ -298,7 +305,9 @@ async def landing(datastore: DataStore, request: Request) -> Response:
 async def conformance(datastore: DataStore, request: Request) -> Response:
     """``/conformance``."""
     call = _read(datastore, request)
-    classes = [*CONFORMANCE, *(name for block in call.blocks for name in block.conformance)]
+    # Only where the operator lists somebody who may be called.
+    callback = [f"{_SPEC}/ogcapi-processes-1/1.0/conf/callback"] if datastore.settings.callback_hosts else []
+    classes = [*CONFORMANCE, *callback, *(name for block in call.blocks for name in block.conformance)]
     etag = call.etag(classes)
     unchanged = call.unchanged(etag)
     if unchanged is not None:

@@ -20,8 +20,12 @@ from starlette.responses import Response, StreamingResponse
 from spatial.crs import CRS84, ServedCRS, parse_crs
 from spatial.errors import FeatureNotFound, NotFound
 from spatial.ogc.exchange import GEOJSON, HTML, JSON, REL, Call, Link, link, read_call
+from spatial.ogc.feature_tags import read_tag
+from spatial.ogc.formats import FILE_FORMATS, possible_formats
 from spatial.ogc.parameters import (
+    DEFAULT_LIMIT,
     ITEM_PARAMETERS,
+    ITEMS_FORMATS,
     ITEMS_PARAMETERS,
     ItemsRequest,
     feature_id,
@@ -63,8 +67,17 @@ def _collection_link(call: Call, layer_id: str) -> Link:
     )
 
 
+def _file_links(call: Call, table: PublishedTable) -> list[Link]:
+    """The page as a file, in every format; ``limit`` stands there, because without it a file holds everything."""
+    if "resulttype" in call.parameters:
+        return []
+    here = call.here({"limit": call.parameters.get("limit", str(DEFAULT_LIMIT)), "f": None})
+    formats = possible_formats(table.geometry_type, with_geometry=call.parameters.get("skipGeometry") != "true")
+    return [link(f"{here}&f={f.name}", "alternate", f.media_type, call.text(f.title)) for f in formats]
+
+
 def _page_links(call: Call, table: PublishedTable, more: bool, last: int | None) -> list[Link]:
-    links = call.self_links(GEOJSON)
+    links = call.self_links(GEOJSON) + _file_links(call, table)
     if more and last is not None:
         # The pin keeps a reader on the version that he began with, though a new one is published meanwhile.
         following = call.here({"after": str(last), "version": table.version, "offset": None})
@@ -91,12 +104,18 @@ async def items(datastore: DataStore, request: Request) -> Response:
     layer_id = request.path_params["collection"]
     snapshot = datastore.snapshot()
     table = published_table(snapshot, layer_id, request.query_params.get("version"))
-    call = read_call(datastore, request, (*ITEMS_PARAMETERS, *property_parameters(table.layer)), snapshot)
-    asked = read_items(table.layer, call.parameters, max_page=datastore.settings.max_page)
-    etag = call.etag(layer_id, table.version, datastore.settings.count_exact_below, datastore.settings.max_page)
+    allowed = (*ITEMS_PARAMETERS, *property_parameters(table.layer))
+    call = read_call(datastore, request, allowed, snapshot, ITEMS_FORMATS)
+    settings = datastore.settings
+    asked = read_items(table.layer, call.parameters, max_page=settings.max_page)
+    etag = call.etag(layer_id, table.version, settings.count_exact_below, settings.max_page, settings.max_export)
     unchanged = call.unchanged(etag)
     if unchanged is not None:
         return unchanged
+    if call.format in FILE_FORMATS:
+        from spatial.ogc.formats_answer import file_answer
+
+        return await file_answer(call, table, etag)
     query = asked.query
     extra = {"Content-Crs": f"<{query.crs.uri}>"}
     if asked.hits:
@@ -205,7 +224,9 @@ async def item(datastore: DataStore, request: Request) -> Response:
             layer=layer_id,
             feature=text[:200],
         )
-    etag = call.etag(layer_id, table.version)
+    # What can be edited has a strong tag, made from what is stored (Features P4, optimistic-locking-etags).
+    strong = table.layer.editable and call.format == "json"
+    etag = await read_tag(call, table, fid) if strong else call.etag(layer_id, table.version)
     unchanged = call.unchanged(etag)
     if unchanged is not None:
         return unchanged
@@ -221,6 +242,8 @@ async def item(datastore: DataStore, request: Request) -> Response:
         ),
     ]
     extra = {"Content-Crs": f"<{crs.uri}>"}
+    if strong:
+        extra["Cache-Control"] = "no-cache, no-transform"
     if call.format == "html":
         values = {"layer": table.layer, "table": table, "feature": orjson.loads(feature), "links": links}
         return call.page("item.html", etag, values, extra)

@@ -6,14 +6,15 @@ can follow, and lets free-form parameters pass.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from spatial.ogc.exchange import OPENAPI, read_call, software_version
+from spatial.ogc.exchange import HTML, OPENAPI, read_call, software_version
 from spatial.ogc.openapi_components import components, parameter, ref
 from spatial.ogc.openapi_operations import get_operation, process_paths, to_openapi30
 from spatial.ogc.parameters import DOCUMENT_PARAMETERS, ITEMS_PARAMETERS, property_parameters
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from spatial.store.datastore import DataStore, Published, Snapshot
 
 __all__ = ["openapi", "openapi_document"]
+
+PROBLEM = "application/problem+json"
 
 
 def _feature_paths(layer: Layer) -> dict[str, Any]:
@@ -46,7 +49,11 @@ def _feature_paths(layer: Layer) -> dict[str, Any]:
         "attributes to return, separated by commas",
         {"type": "array", "items": {"type": "string", "enum": names}},
     )
-    query = [wanted if name == "properties" else ref("parameters", name) for name in ITEMS_PARAMETERS]
+    # Features come in more formats than the documents do.
+    own_name = {"f": "f-items"}
+    query = [
+        wanted if name == "properties" else ref("parameters", own_name.get(name, name)) for name in ITEMS_PARAMETERS
+    ]
     item = [ref("parameters", name) for name in ("featureId", "crs", "version", *DOCUMENT_PARAMETERS)]
     return {
         f"{path}/items": {
@@ -86,12 +93,13 @@ def _feature_paths(layer: Layer) -> dict[str, Any]:
     }
 
 
-def _tile_paths(layer: Layer) -> dict[str, Any]:
-    kind = "vector" if layer.is_vector else "map"
-    path = f"/collections/{layer.id}/tiles" if layer.is_vector else f"/collections/{layer.id}/map/tiles"
-    media = ["application/vnd.mapbox-vector-tile"] if layer.is_vector else ["image/png", "image/webp", "image/jpeg"]
+def _tile_paths(layer: Layer, kind: Literal["vector", "map"]) -> dict[str, Any]:
+    is_vector = kind == "vector"
+    path = f"/collections/{layer.id}/tiles" if is_vector else f"/collections/{layer.id}/map/tiles"
+    media = ["application/vnd.mapbox-vector-tile"] if is_vector else ["image/png", "image/webp", "image/jpeg"]
     title = layer.display_title()
-    tms = ref("parameters", "tileMatrixSetId")
+    # Pictures come in more sets than vector tiles do.
+    tms = ref("parameters", "tileMatrixSetId" if is_vector else "mapTileMatrixSetId")
     tile = get_operation(
         layer.id,
         f"{layer.id}.collection.{kind}.getTile",
@@ -139,6 +147,8 @@ def openapi_document(
         "/conformance": {"get": get_operation("server", "getConformance", "符合性声明", "Conformance", "Conformance")},
         "/collections": {"get": get_operation("server", "getCollections", "数据集", "Collections", "Collections")},
     }
+    for path, name in (("/openapi", "getOpenAPI"), ("/api", "getOpenAPIAlias")):
+        paths[path] = {"get": get_operation("server", name, "接口定义", "The API definition", "OpenAPI")}
     tags = [
         {"name": "server", "description": "服务 / the service"},
         {"name": "processes", "description": "分析处理 / processes"},
@@ -156,8 +166,8 @@ def openapi_document(
             "get": get_operation(layer.id, f"{layer.id}.getCollection", title.zh, title.en, "Collection")
         }
         if layer.is_vector:
-            paths |= _feature_paths(layer)
-        paths |= _tile_paths(layer)
+            paths |= _feature_paths(layer) | _tile_paths(layer, "vector")
+        paths |= _tile_paths(layer, "map")
     paths["/tileMatrixSets"] = {
         "get": get_operation("tiles", "getTileMatrixSets", "瓦片矩阵集", "Tile matrix sets", "TileMatrixSets", [])
     }
@@ -168,7 +178,7 @@ def openapi_document(
             "瓦片矩阵集",
             "A tile matrix set",
             "TileMatrixSet",
-            [ref("parameters", "tileMatrixSetId")],
+            [ref("parameters", "mapTileMatrixSetId")],
         )
     }
     paths |= process_paths()
@@ -179,6 +189,10 @@ def openapi_document(
             paths[path] = paths.get(path, {}) | item
         for section, members in block.components(snapshot).items():
             parts[section] = {**parts.get(section, {}), **members}
+    for response in _responses(paths, parts):
+        # A browser that asks for a page gets one for an error as well.
+        if PROBLEM in response.get("content", {}):
+            response["content"] = {**response["content"], HTML: {"schema": {"type": "string"}}}
     return {
         "openapi": "3.0.3",
         "info": {
@@ -192,6 +206,13 @@ def openapi_document(
         "paths": paths,
         "components": parts,
     }
+
+
+def _responses(paths: dict[str, Any], parts: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield from parts["responses"].values()
+    for item in paths.values():
+        for operation in item.values():
+            yield from operation["responses"].values()
 
 
 @lru_cache(maxsize=8)

@@ -107,7 +107,7 @@ def _schemas() -> dict[str, Schema]:
             "synthetic": {"type": "boolean"},
             "recipe": _TEXT,
             "derivedFrom": _array(_TEXT),
-            "itemType": {"type": "string", "enum": ["feature", "coverage"]},
+            "itemType": {"type": "string", "enum": ["feature", "coverage", "record"]},
             "itemCount": _COUNT,
             "geometryType": _TEXT,
             "layerDataType": {"type": "string", "enum": ["Raster"]},
@@ -294,7 +294,9 @@ def _parameters(max_page: int) -> dict[str, Any]:
         {"type": "string"},
         place="header",
     )
-    return {p["name"]: p for p in (*query, *path, prefer)}
+    found = {p["name"]: p for p in (*query, *path, prefer)}
+    # The block of the dataset's tiles adds its own sets for pictures.
+    return found | {"mapTileMatrixSetId": found["tileMatrixSetId"]}
 
 
 def _response(text: str, schema: Schema | None, kind: str = "application/json", *, html: bool = True) -> dict[str, Any]:
@@ -319,6 +321,9 @@ def _responses() -> dict[str, Any]:
     return {
         "LandingPage": _response("服务首页 / landing page", ref("schemas", "landingPage")),
         "Conformance": _response("符合性声明 / conformance classes", ref("schemas", "confClasses")),
+        "OpenAPI": _response(
+            "接口定义 / the API definition", {"type": "object"}, "application/vnd.oai.openapi+json;version=3.0"
+        ),
         "Collections": _response("数据集 / collections", ref("schemas", "collections")),
         "Collection": _response("数据集 / a collection", ref("schemas", "collection")),
         "Features": {**features, "headers": headers},
@@ -337,7 +342,11 @@ def _responses() -> dict[str, Any]:
             "content": {
                 "application/json": {"schema": {}},
                 "image/tiff": {"schema": {"type": "string", "format": "binary"}},
+                "text/plain": {"schema": {"type": "string"}},
+                "text/html": {"schema": {"type": "string"}},
+                "multipart/related": {"schema": {"type": "string", "format": "binary"}},
             },
+            "headers": {"Link": {"description": "任务 / the job (rel=monitor)", "schema": {"type": "string"}}},
         },
         "Status": _response("任务状态 / status of a job", ref("schemas", "statusInfo")),
         "Accepted": {
@@ -350,6 +359,10 @@ def _responses() -> dict[str, Any]:
         "NotModified": {"description": "未变化 / not modified"},
         "InvalidParameter": error("参数无效 / a parameter is invalid or unknown"),
         "NotFound": error("不存在 / not found"),
+        "NotAcceptable": error("没有这种格式 / no such format"),
+        "UnsupportedMediaType": error("请求体的类型不被接受 / the type of the body is not accepted"),
+        "Unprocessable": error("数据不符合要求 / the data break a rule"),
+        "References": {"description": "输出的地址在 Link 头中 / addresses of the outputs in Link headers"},
         "TooLarge": error("请求体过大 / body too large"),
         "Busy": error("队列已满 / queue full"),
         "Unavailable": error("暂不可用或尚未发布 / unavailable or not yet published"),

@@ -13,6 +13,7 @@ DOCUMENT = [ref("parameters", name) for name in DOCUMENT_PARAMETERS]
 ERRORS = {
     "400": ref("responses", "InvalidParameter"),
     "404": ref("responses", "NotFound"),
+    "406": ref("responses", "NotAcceptable"),
     "500": ref("responses", "ServerError"),
     "503": ref("responses", "Unavailable"),
 }
@@ -98,7 +99,7 @@ def process_paths() -> dict[str, Any]:
     """Paths of processes and jobs, with the inputs of every process."""
     from spatial.jobs.processes import process, process_ids
     from spatial.jobs.queue import STATUSES
-    from spatial.ogc.process_documents import input_schemas
+    from spatial.ogc.process_documents import input_schemas, layer_inputs
 
     paths: dict[str, Any] = {
         "/processes": {
@@ -111,7 +112,7 @@ def process_paths() -> dict[str, Any]:
         info = process(name)
         inputs = {
             key: {**to_openapi30(known["schema"]), "description": known["description"]}
-            for key, known in input_schemas(info).items()
+            for key, known in (input_schemas(info) | layer_inputs(info)).items()
         }
         required = [key for key, known in input_schemas(info).items() if known["minOccurs"]]
         title = info.title
@@ -149,16 +150,30 @@ def process_paths() -> dict[str, Any]:
 
 
 def _execution(name: str, info: Any, inputs: dict[str, Any], required: list[str]) -> dict[str, Any]:
+    from spatial.jobs.callbacks import EVENTS
+    from spatial.jobs.echo import OUTPUTS
+    from spatial.ogc.process_documents import MODES
+
     schema: dict[str, Any] = {"type": "object", "properties": inputs, "additionalProperties": False}
     if required:
         schema["required"] = required
+    mode = {"type": "string", "enum": list(MODES)}
+    wanted = {"type": "object", "properties": {"transmissionMode": mode}}
+    outputs = [*info.rasters, "result"] if info.is_analysis else list(OUTPUTS)
+    uri = {"type": "string", "format": "uri", "maxLength": 2000}
     body = {
         "type": "object",
         "properties": {
             "inputs": schema,
-            "outputs": {"type": "object", "additionalProperties": True},
+            "outputs": {
+                "type": "object",
+                "properties": dict.fromkeys(outputs, wanted),
+                "additionalProperties": False,
+            },
             "response": {"type": "string", "enum": ["raw", "document"]},
+            "subscriber": {"type": "object", "properties": dict.fromkeys(EVENTS, uri), "additionalProperties": False},
         },
+        "additionalProperties": False,
     }
     return {
         "tags": ["processes"],
@@ -170,7 +185,10 @@ def _execution(name: str, info: Any, inputs: dict[str, Any], required: list[str]
         "responses": {
             "200": ref("responses", "Output"),
             "201": ref("responses", "Accepted"),
+            "204": ref("responses", "References"),
             **ERRORS,
+            "415": ref("responses", "UnsupportedMediaType"),
+            "422": ref("responses", "Unprocessable"),
             "413": ref("responses", "TooLarge"),
             "429": ref("responses", "Busy"),
         },

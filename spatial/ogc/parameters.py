@@ -14,7 +14,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from spatial.crs import CRS84, ServedCRS, bbox_polygon, parse_crs
-from spatial.errors import InvalidFilter, InvalidParameter, UnknownParameter, UnknownProperty
+from spatial.errors import InvalidFilter, InvalidParameter, NotAcceptable, UnknownParameter
+from spatial.ogc.formats import FILE_FORMATS, FileFormatName, file_media_types
+from spatial.ogc.item_selection import read_properties, read_search, read_sort
 from spatial.store.cql2_text import parse_filter
 from spatial.store.vector import Interval, ItemQuery
 
@@ -24,8 +26,11 @@ if TYPE_CHECKING:
     from spatial.catalog import Attribute, Layer
 
 __all__ = [
+    "DEFAULT_LIMIT",
+    "DOCUMENT_FORMATS",
     "DOCUMENT_PARAMETERS",
     "FILTER_LANGUAGES",
+    "ITEMS_FORMATS",
     "ITEMS_PARAMETERS",
     "ITEM_PARAMETERS",
     "ItemsRequest",
@@ -40,7 +45,7 @@ __all__ = [
 ]
 
 Language = Literal["zh", "en"]
-Format = Literal["json", "html"]
+Format = Literal["json", "html"] | FileFormatName
 
 DOCUMENT_PARAMETERS = ("f", "lang")
 ITEM_PARAMETERS = ("crs", "version", "f", "lang")
@@ -55,7 +60,11 @@ ITEMS_PARAMETERS = (
     "filter",
     "filter-lang",
     "filter-crs",
+    "q",
+    "ids",
+    "sortby",
     "properties",
+    "exclude-properties",
     "skipGeometry",
     "resulttype",
     "version",
@@ -67,7 +76,8 @@ FILTER_LANGUAGES = ("cql2-text", "cql2-json", "cql-text")
 
 DEFAULT_LIMIT = 10
 _INT64 = 2**63
-_FORMATS: dict[str, Format] = {
+_MOST_IDS = 1000
+DOCUMENT_FORMATS: Mapping[str, Format] = {
     "json": "json",
     "geojson": "json",
     "application/json": "json",
@@ -75,6 +85,13 @@ _FORMATS: dict[str, Format] = {
     "html": "html",
     "text/html": "html",
 }
+"""Value of ``f`` → representation, for documents."""
+ITEMS_FORMATS: Mapping[str, Format] = {
+    **DOCUMENT_FORMATS,
+    **{found.name: found.name for found in FILE_FORMATS.values()},
+    **file_media_types(),
+}
+"""The same for features, which also come as files."""
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _DATE_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})?", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d{1,19}", re.ASCII)
@@ -159,29 +176,50 @@ def read_language(request: Request, parameters: Mapping[str, str]) -> Language:
     return "zh"
 
 
-def read_format(request: Request, parameters: Mapping[str, str]) -> Format:
-    """Representation of the answer: ``?f=``, else the best of ``Accept``, else JSON."""
+def read_format(
+    request: Request, parameters: Mapping[str, str], formats: Mapping[str, Format] = DOCUMENT_FORMATS
+) -> Format:
+    """Representation of the answer: ``?f=``, else the best of ``Accept``, else JSON.
+
+    Raises
+    ------
+    InvalidParameter
+        ``f`` names no format of this address; the message lists those that it has.
+    NotAcceptable
+        ``Accept`` names formats only that this address, which has files, does not have.
+    """
     wanted = parameters.get("f")
     if wanted is not None:
         # "+" of a media type arrives as a space where a client did not encode it.
-        found = _FORMATS.get(wanted.replace(" ", "+").partition(";")[0].strip().lower())
+        found = formats.get(wanted.strip().replace(" ", "+").partition(";")[0].strip().lower())
         if found is None:
+            allowed = list(dict.fromkeys(formats.values()))
             raise InvalidParameter(
-                f"参数 f 的值 {wanted[:40]!r} 无效，可用：json、html",
-                f"f: {wanted[:40]!r} is not one of json, html",
+                f"参数 f 的值 {wanted[:40]!r} 无效，可用：{'、'.join(allowed)}",
+                f"f: {wanted[:40]!r} is not one of {', '.join(allowed)}",
                 parameter="f",
-                allowed=["json", "html"],
+                allowed=allowed,
             )
         return found
     accept = request.headers.get("accept")
     if accept is None or accept == "*/*":
         return "json"
-    for kind in _weighted(accept):
-        if kind in {"text/html", "application/xhtml+xml"}:
+    kinds = _weighted(accept)
+    for kind in kinds:
+        if kind in {"text/html", "application/xhtml+xml", "text/*"}:
             return "html"
         if kind in {"*/*", "application/*"} or "json" in kind:
             return "json"
-    return "json"
+        if kind in formats:
+            return formats[kind]
+    if formats is DOCUMENT_FORMATS or not kinds:
+        return "json"
+    offered = ["application/geo+json", "text/html", *(kind.media_type for kind in FILE_FORMATS.values())]
+    raise NotAcceptable(
+        f"不能以 {accept[:80]!r} 返回；可用：{'、'.join(offered)}，或参数 f",
+        f"cannot answer as {accept[:80]!r}; use one of {', '.join(offered)}, or the parameter f",
+        allowed=offered,
+    )
 
 
 def _integer(parameters: Mapping[str, str], name: str, least: int, default: int) -> int:
@@ -317,21 +355,17 @@ def property_value(field: Attribute, text: str) -> Any:
     )
 
 
-def _properties(layer: Layer, text: str | None) -> tuple[str, ...] | None:
-    if text is None:
-        return None
-    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-    known = [f.name for f in layer.fields]
-    for name in names:
-        if name not in known:
-            raise UnknownProperty(
-                f"图层 {layer.id} 没有字段 {name[:80]!r}；可用：{'、'.join(known)}",
-                f"layer {layer.id} has no property {name[:80]!r}; use one of {', '.join(known)}",
-                layer=layer.id,
-                parameter="properties",
-                allowed=known,
-            )
-    return names
+def _ids(text: str) -> tuple[int, ...]:
+    parts = text.split(",")
+    found = [feature_id(part.strip()) for part in parts[: _MOST_IDS + 1]]
+    if len(parts) > _MOST_IDS or any(fid is None for fid in found):
+        raise InvalidParameter(
+            f"参数 ids 应为逗号分隔的要素编号（整数，最多 {_MOST_IDS} 个）",
+            f"ids must be feature ids (integers, at most {_MOST_IDS}) separated by commas",
+            parameter="ids",
+            value=text[:200],
+        )
+    return tuple(dict.fromkeys(fid for fid in found if fid is not None))
 
 
 def _filter(parameters: Mapping[str, str]) -> Mapping[str, Any] | None:
@@ -362,7 +396,9 @@ class ItemsRequest:
     wanted: int
 
 
-def read_items(layer: Layer, parameters: Mapping[str, str], *, max_page: int) -> ItemsRequest:
+def read_items(
+    layer: Layer, parameters: Mapping[str, str], *, max_page: int, default_limit: int = DEFAULT_LIMIT
+) -> ItemsRequest:
     """Checked query of ``/items``; `parameters` come from `read_parameters`.
 
     Raises
@@ -370,7 +406,7 @@ def read_items(layer: Layer, parameters: Mapping[str, str], *, max_page: int) ->
     InvalidParameter, UnknownProperty, UnknownCRS, InvalidFilter
     """
     # Features P1, /req/core/fc-limit-response-1: a limit above the maximum is lowered, not refused.
-    limit = min(_integer(parameters, "limit", 1, DEFAULT_LIMIT), max_page)
+    limit = min(_integer(parameters, "limit", 1, default_limit), max_page)
     after = parameters.get("after")
     if after is not None and feature_id(after) is None:
         raise InvalidParameter(
@@ -398,8 +434,11 @@ def read_items(layer: Layer, parameters: Mapping[str, str], *, max_page: int) ->
         cql2=_filter(parameters),
         filter_crs=filter_crs,
         crs=parse_crs(parameters["crs"]) if "crs" in parameters else CRS84,
-        properties=_properties(layer, parameters.get("properties")),
+        properties=read_properties(layer, parameters),
         skip_geometry=skip,
+        sort=read_sort(layer, parameters["sortby"]) if "sortby" in parameters else (),
+        search=read_search(parameters["q"]) if "q" in parameters else (),
+        ids=_ids(parameters["ids"]) if "ids" in parameters else None,
     )
     hits = _choice(parameters, "resulttype", ("results", "hits"), "results") == "hits"
     return ItemsRequest(query, hits, limit)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Protocol
 
-import orjson
-
-from spatial.errors import InvalidParameter, UserError
+from spatial.catalog import Text
+from spatial.jobs import echo
 from spatial.jobs.contract import parameter_texts
 from spatial.jobs.processes import ProcessInfo
 from spatial.jobs.reporting import MEDIA_TYPES
@@ -18,24 +16,35 @@ from spatial.jobs.result import GEOTIFF
 from spatial.ogc.exchange import JSON, REL, Call, link
 
 if TYPE_CHECKING:
-    from spatial.catalog import Text
     from spatial.store.state import Job
 
 __all__ = [
     "GEOTIFF",
-    "ExecuteRequest",
+    "MODES",
+    "Place",
     "describe",
     "input_schemas",
+    "layer_inputs",
     "output_schemas",
-    "read_execute_request",
     "result_document",
     "status_info",
     "summary",
 ]
 
-_MODES = ("value", "reference")
+MODES = ("value", "reference")
 _TEXTS = {"title", "title_zh", "title_en", "description_zh", "description_en", "$defs"}
 """Members of a parameter's schema that stand beside the schema, in the language of the request."""
+
+
+class Place(Protocol):
+    """Where a document is read: the addresses and the language of its reader."""
+
+    @property
+    def base(self) -> str: ...
+
+    def say(self, zh: str, en: str) -> str: ...
+
+    def address(self, path: str) -> str: ...
 
 
 def _flat(schema: Any, definitions: Mapping[str, Any]) -> Any:
@@ -60,8 +69,8 @@ def _flat(schema: Any, definitions: Mapping[str, Any]) -> Any:
             found = rest[0] | found
         else:
             found["anyOf"] = rest
-        if found.get("default", ...) is None:
-            del found["default"]
+    if found.get("default", ...) is None:
+        del found["default"]
     return found
 
 
@@ -96,10 +105,37 @@ def input_schemas(info: ProcessInfo, say: Callable[[Text], Any] = _both) -> dict
     return inputs
 
 
+def layer_inputs(info: ProcessInfo, say: Callable[[Text], Any] = _both) -> dict[str, dict[str, Any]]:
+    """Inputs that are layers, by role: a caller may name another collection for each (OGC API Processes Part 3)."""
+    described = {}
+    for spec in info.layers:
+        if spec.role in info.parameters.model_fields:
+            continue
+        about = Text(
+            zh=f'默认为图层 {spec.layer}；可写 {{"collection": 本服务数据集的地址}} 换成另一图层，如另一次分析的结果。',
+            en=f'Default: layer {spec.layer}. {{"collection": address of a collection of this service}} takes another, for '
+            "example the result of another run.",
+        )
+        described[spec.role] = {
+            "title": say(spec.title),
+            "description": say(about),
+            "schema": {
+                "type": "object",
+                "format": "ogc-collection",
+                "required": ["collection"],
+                "properties": {"collection": {"type": "string", "format": "uri-reference", "maxLength": 2000}},
+                "additionalProperties": False,
+            },
+            "minOccurs": 0,
+            "maxOccurs": 1,
+        }
+    return described
+
+
 def output_schemas(info: ProcessInfo, call: Call) -> dict[str, dict[str, Any]]:
     """Outputs of a process: its rasters as GeoTIFF and the result document, or what `echo` gives back."""
     if not info.is_analysis:
-        return {"message": {"title": call.say("原文", "The same text"), "schema": {"type": "string"}}}
+        return {name: {"title": call.text(title), "schema": schema} for name, (title, schema) in echo.OUTPUTS.items()}
     outputs: dict[str, dict[str, Any]] = {
         name: {
             "title": call.text(title),
@@ -128,7 +164,7 @@ def summary(info: ProcessInfo, call: Call) -> dict[str, Any]:
         "description": call.text(info.description),
         "keywords": list(info.keywords),
         "jobControlOptions": ["sync-execute", "async-execute", "dismiss"],
-        "outputTransmission": list(_MODES),
+        "outputTransmission": list(MODES),
         "metadata": [{"title": info.method, "role": "method"}] if info.method else [],
         "links": [
             link(call.address(path), "self", JSON, call.say("处理说明", "Process description")),
@@ -142,128 +178,15 @@ def describe(info: ProcessInfo, call: Call) -> dict[str, Any]:
     """Description of one process."""
     document = summary(info, call)
     document["links"] = [*call.self_links(), *document["links"][1:]]
-    return document | {"inputs": input_schemas(info, call.text), "outputs": output_schemas(info, call)}
-
-
-@dataclass(frozen=True, slots=True)
-class ExecuteRequest:
-    """A checked execute request; `outputs` maps the outputs asked for to their transmission mode (empty: all)."""
-
-    inputs: dict[str, Any]
-    outputs: dict[str, str] = field(default_factory=dict)
-    response: Literal["raw", "document"] = "document"
-
-    def stored(self) -> dict[str, Any]:
-        """What the job row keeps of the form of the answer."""
-        return {"outputs": self.outputs, "response": self.response}
-
-
-def read_execute_request(content_type: str | None, body: bytes, info: ProcessInfo) -> ExecuteRequest:
-    """Execute request of a process from a request body.
-
-    Raises
-    ------
-    UserError, InvalidParameter
-        No JSON, not an object, or an output that the process does not have.
-    """
-    kind = (content_type or "").partition(";")[0].strip().lower()
-    if kind != JSON and not kind.endswith("+json"):
-        raise UserError(
-            f"请求头 Content-Type 应为 application/json，收到 {kind[:60]!r}",
-            f"Content-Type must be application/json, got {kind[:60]!r}",
-        )
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise InvalidParameter(
-            f"请求体不是合法的 JSON：{error}", f"the body is not valid JSON: {error}", parameter="body"
-        ) from error
-    example = '{"inputs": {…}}'
-    given = document.get("inputs", {}) if isinstance(document, dict) else None
-    if not isinstance(given, dict):
-        raise InvalidParameter(
-            f"请求体应为 JSON 对象，如 {example}", f"the body must be a JSON object such as {example}", parameter="body"
-        )
-    if document.get("subscriber"):
-        raise InvalidParameter(
-            "不支持 subscriber 回调；请轮询 /ogc/jobs/{jobId}",
-            "subscriber callbacks are not supported; poll /ogc/jobs/{jobId}",
-            parameter="subscriber",
-        )
-    inputs = {name: _plain_value(name, value) for name, value in given.items()}
-    outputs = _read_outputs(
-        document.get("outputs"), [*(info.rasters if info.is_analysis else ["message"]), *_RESULT[info.is_analysis]]
-    )
-    response: Any = document.get("response")
-    if response is None:
-        # A caller who names one output and no form gets that output itself.
-        response = "raw" if len(outputs) == 1 else "document"
-    if response not in {"raw", "document"}:
-        raise InvalidParameter(
-            f"response 应为 raw 或 document，收到 {str(response)[:40]!r}",
-            f"response must be raw or document, got {str(response)[:40]!r}",
-            parameter="response",
-        )
-    return ExecuteRequest(inputs, outputs, response)
-
-
-_RESULT: dict[bool, tuple[str, ...]] = {True: ("result",), False: ()}
-
-
-def _plain_value(name: str, value: Any) -> Any:
-    """Value of an input, also where it is written as a qualified value or as a bounding box with a CRS."""
-    if not isinstance(value, dict):
-        return value
-    if "href" in value:
-        raise InvalidParameter(
-            f"输入 {name} 不能用 href 引用外部地址，请直接给值",
-            f"input {name}: values by reference (href) are not accepted; give the value itself",
-            parameter=name,
-        )
-    if "bbox" in value:
-        crs = str(value.get("crs", "CRS84"))
-        if not crs.endswith("CRS84"):
-            raise InvalidParameter(
-                f"输入 {name} 的 crs 须为 CRS84（经度在前）",
-                f"input {name}: crs must be CRS84",
-                parameter=name,
-                value=crs,
-            )
-        return value["bbox"]
-    return value.get("value", value)
-
-
-def _read_outputs(wanted: Any, known: list[str]) -> dict[str, str]:
-    if not wanted:
-        return {}
-    if not isinstance(wanted, dict):
-        raise InvalidParameter("outputs 应为对象", "outputs must be an object", parameter="outputs", allowed=known)
-    outputs = {}
-    for name, how in wanted.items():
-        if name not in known:
-            raise InvalidParameter(
-                f"没有输出 {name!r}，可用：{'、'.join(known)}",
-                f"no output {name!r}; use one of {', '.join(known)}",
-                parameter="outputs",
-                allowed=known,
-            )
-        mode = how.get("transmissionMode", "value") if isinstance(how, dict) else "value"
-        if mode not in _MODES:
-            raise InvalidParameter(
-                f"输出 {name} 的 transmissionMode 应为 value 或 reference",
-                f"output {name}: transmissionMode must be value or reference",
-                parameter="outputs",
-                allowed=list(_MODES),
-            )
-        outputs[name] = mode
-    return outputs
+    inputs = input_schemas(info, call.text) | layer_inputs(info, call.text)
+    return document | {"inputs": inputs, "outputs": output_schemas(info, call)}
 
 
 def _time(value: datetime | None) -> str | None:
     return None if value is None else value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def status_info(job: Job, call: Call) -> dict[str, Any]:
+def status_info(job: Job, call: Place) -> dict[str, Any]:
     """Status document of a job, with links to what there is already."""
     path = f"/jobs/{job.id}"
     links = [link(call.address(path), "self", JSON, call.say("任务状态", "Status of the job"))]
@@ -297,7 +220,7 @@ def status_info(job: Job, call: Call) -> dict[str, Any]:
     return {name: value for name, value in document.items() if value is not None}
 
 
-def _documents(job: Job, call: Call) -> dict[str, dict[str, str]]:
+def _documents(job: Job, call: Place) -> dict[str, dict[str, str]]:
     """Documents of a job by kind, with their address and media type."""
     files = {kind: str(d["file"]) for kind, d in (job.result or {}).get("documents", {}).items()}
     return {
@@ -310,8 +233,8 @@ def _documents(job: Job, call: Call) -> dict[str, dict[str, str]]:
     }
 
 
-def result_document(job: Job, call: Call, outputs: Mapping[str, str]) -> dict[str, Any]:
-    """Results of a finished job: rasters by reference, the result document by value."""
+def result_document(job: Job, call: Place, outputs: Mapping[str, str]) -> dict[str, Any]:
+    """Results of a finished job: rasters by reference, the result document by value, and the other way round on demand."""
     result = job.result or {}
     if "analysis" not in result:
         document = dict(result)
@@ -326,4 +249,7 @@ def result_document(job: Job, call: Call, outputs: Mapping[str, str]) -> dict[st
         }
         places = {name: {"href": place["href"], "type": GEOTIFF} for name, place in document.items()}
         document["result"] = dict(result) | {"rasters": places, "documents": _documents(job, call)}
+    for name, mode in outputs.items():
+        if mode == "reference" and name in document and name not in result.get("rasters", {}):
+            document[name] = {"href": call.address(f"/jobs/{job.id}/results/{name}"), "type": JSON}
     return {name: value for name, value in document.items() if not outputs or name in outputs}

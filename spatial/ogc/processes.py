@@ -10,14 +10,14 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import orjson
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from spatial.errors import (
@@ -31,19 +31,15 @@ from spatial.errors import (
 )
 from spatial.jobs import queue
 from spatial.jobs.execution import withdraw_results
+from spatial.jobs.inputs import replaced_inputs
 from spatial.jobs.processes import check_inputs, process, process_ids
+from spatial.jobs.registry import analysis
 from spatial.jobs.run import results_folder
 from spatial.ogc.exchange import JSON, Call, link, read_call
 from spatial.ogc.parameters import DOCUMENT_PARAMETERS
-from spatial.ogc.process_documents import (
-    GEOTIFF,
-    ExecuteRequest,
-    describe,
-    read_execute_request,
-    result_document,
-    status_info,
-    summary,
-)
+from spatial.ogc.process_answer import inlined, monitored, multipart, one_output, references
+from spatial.ogc.process_documents import describe, result_document, status_info, summary
+from spatial.ogc.process_request import ExecuteRequest, preferences, read_execute_request
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -122,18 +118,28 @@ class _Handlers:
         """``POST /processes/{id}/execution``."""
         call = read_call(self.datastore, request, DOCUMENT_PARAMETERS)
         info = _process(request.path_params["process"])
-        wanted = read_execute_request(request.headers.get("content-type"), await request.body(), info)
+        wanted = read_execute_request(
+            request.headers.get("content-type"), await request.body(), info, call.ogc, self.settings.callback_hosts
+        )
         inputs = check_inputs(info.id, wanted.inputs)
-        if "respond-async" in request.headers.get("prefer", "").lower():
-            job = await self._submit(info, inputs, wanted, publish=info.is_analysis)
+        if wanted.layers:
+            await self._ask(_check_layers, self.datastore, info, inputs, wanted.layers)
+        preferred = preferences(request.headers.get("prefer", ""))
+        if "respond-async" in preferred:
+            job = await self._submit(call, info, inputs, wanted, publish=info.is_analysis)
             address = call.address(f"/jobs/{job.id}")
             headers = {"Location": address, "Preference-Applied": "respond-async", **_NO_STORE}
             return Response(orjson.dumps(status_info(job, call)), 201, headers, JSON)
         await self._require_worker()
-        job = await self._submit(info, inputs, wanted, publish=False)
-        return await self._finished(await self._wait(request, job), call, wanted)
+        job = await self._submit(call, info, inputs, wanted, publish=False)
+        answer = await self._finished(await self._wait(request, job), call, wanted)
+        if "respond-sync" in preferred:
+            answer.headers["Preference-Applied"] = "respond-sync"
+        return monitored(answer, call.address(f"/jobs/{job.id}"))
 
-    async def _submit(self, info: ProcessInfo, inputs: dict[str, Any], wanted: ExecuteRequest, *, publish: bool) -> Job:
+    async def _submit(
+        self, call: Call, info: ProcessInfo, inputs: dict[str, Any], wanted: ExecuteRequest, *, publish: bool
+    ) -> Job:
         return await self._ask(
             queue.submit,
             self.state,
@@ -142,6 +148,10 @@ class _Handlers:
             limit=self.settings.queue_limit,
             publish=publish,
             answer=wanted.stored(),
+            layers=wanted.layers,
+            subscriber=wanted.subscriber,
+            base=call.base,
+            language=call.language,
         )
 
     async def _require_worker(self) -> None:
@@ -249,7 +259,7 @@ class _Handlers:
         call = read_call(self.datastore, request, DOCUMENT_PARAMETERS)
         job = await self._job(request)
         answer = job.parameters.get("answer") or {}
-        wanted = ExecuteRequest({}, answer.get("outputs", {}), answer.get("response", "document"))
+        wanted = ExecuteRequest({}, outputs=answer.get("outputs", {}), response=answer.get("response", "document"))
         return await self._finished(job, call, wanted)
 
     async def output(self, request: Request) -> Response:
@@ -257,7 +267,7 @@ class _Handlers:
         call = read_call(self.datastore, request, DOCUMENT_PARAMETERS)
         job = await self._job(request)
         name = request.path_params["output"]
-        return await self._finished(job, call, ExecuteRequest({}, {name: "value"}, "raw"))
+        return await self._finished(job, call, ExecuteRequest({}, outputs={name: "value"}, response="raw"))
 
     async def _job(self, request: Request) -> Job:
         try:
@@ -283,27 +293,42 @@ class _Handlers:
                 type=f"{_EXCEPTIONS}/result-not-ready",
                 job=job.id,
             )
-        document = result_document(job, call, wanted.outputs)
-        if wanted.response == "raw" and len(wanted.outputs) == 1:
-            name, mode = next(iter(wanted.outputs.items()))
-            return await self._raw(job, name, mode, document)
+        if wanted.response == "raw":
+            return await self._raw(job, call, wanted.outputs)
+        document = await self._ask(self._document_of, job, call, wanted.outputs)
         return _document(call, document, job.id, None)
 
-    async def _raw(self, job: Job, name: str, mode: str, document: dict[str, Any]) -> Response:
-        if name not in document:
+    async def _raw(self, job: Job, call: Call, outputs: Mapping[str, str]) -> Response:
+        """Outputs themselves: one, several as parts, or only their addresses (OGC 18-062r2, table 11)."""
+        values = result_document(job, call, {})
+        names = list(outputs) or list(values)
+        missing = [name for name in names if name not in values]
+        if missing and len(names) == 1:
             raise JobNotFound(
-                f"任务 {job.id} 没有输出 {name[:40]!r}", f"job {job.id} has no output {name[:40]!r}", job=job.id
+                f"任务 {job.id} 没有输出 {names[0][:40]!r}", f"job {job.id} has no output {names[0][:40]!r}", job=job.id
             )
-        value = document[name]
-        is_raster = name in (job.result or {}).get("rasters", {})
-        if mode == "reference" and is_raster:
-            return Response(status_code=204, headers={"Link": f'<{value["href"]}>; rel="{name}"', **_NO_STORE})
-        if is_raster:
-            path = await self._ask(self._raster_path, job, name)
-            return FileResponse(path, media_type=GEOTIFF, filename=f"{job.process}-{job.id[:8]}-{name}.tif")
-        # The media type is what the output definition says: without contentMediaType a JSON value, a text as well
-        # (OGC 18-062r2, /req/core/job-creation-sync-raw-value-one, B).
-        return Response(orjson.dumps(value), 200, _NO_STORE, JSON)
+        names = [name for name in names if name in values]  # an input that echo did not get
+        addresses = {name: call.address(f"/jobs/{job.id}/results/{name}") for name in names}
+        if all(outputs.get(name) == "reference" for name in names):
+            return references(addresses)
+        rasters = (job.result or {}).get("rasters", {})
+        files = {
+            name: await self._ask(self._raster_path, job, name)
+            for name in names
+            if name in rasters and outputs.get(name) != "reference"
+        }
+        if len(names) == 1:
+            return one_output(job, names[0], values[names[0]], files)
+        places = {name: addresses[name] if outputs.get(name) == "reference" else None for name in names}
+        return multipart(job.process, places, values, files)
+
+    def _document_of(self, job: Job, call: Call, outputs: Mapping[str, str]) -> dict[str, Any]:
+        """Results document; a raster that is wanted by value stands in it as base64."""
+        document = result_document(job, call, outputs)
+        for name in (job.result or {}).get("rasters", {}):
+            if name in document and outputs.get(name) == "value":
+                document[name] = inlined(self._raster_path(job, name), name)
+        return document
 
     def _raster_path(self, job: Job, name: str) -> Path:
         layer_id = (job.result or {}).get("layers", {}).get(name)
@@ -328,6 +353,12 @@ def _process(name: str) -> ProcessInfo:
         raise ProcessNotFound(
             error.zh, error.en, **(error.details | {"type": f"{_EXCEPTIONS}/no-such-process"})
         ) from error
+
+
+def _check_layers(datastore: DataStore, info: ProcessInfo, inputs: dict[str, Any], layers: Mapping[str, str]) -> None:
+    """Refuse at once what the run would refuse later."""
+    chosen = analysis(info.id)
+    replaced_inputs(datastore.snapshot(), chosen, chosen.parameters.model_validate(inputs), layers)
 
 
 def _whole(call: Call, name: str, least: int, default: int) -> int:

@@ -25,11 +25,12 @@ from pygeoapi.provider.base import (
 
 from spatial.crs import STORAGE, ServedCRS, bbox_polygon, parse_crs
 from spatial.errors import FeatureNotFound, NotFound, ServiceUnavailable, SpatialError, UserError
+from spatial.ogc.item_selection import read_search
 from spatial.ogc.parameters import feature_id, parse_datetime, property_value
 from spatial.ogc.pygeofilter_cql2 import to_cql2
 from spatial.ogc.queryables import field_schema
 from spatial.ogc.shared import datastore
-from spatial.store.vector import ItemQuery, PublishedTable
+from spatial.store.vector import ItemQuery, PublishedTable, SortKey
 
 __all__ = ["StoreProvider"]
 
@@ -91,8 +92,6 @@ class StoreProvider(BaseProvider):  # type: ignore[misc]
         """A page of features as a GeoJSON dictionary."""
         layer = self._table.layer
         with _as_pygeoapi():
-            if sortby or q:
-                raise UserError("此图层不支持 sortby 与 q", "sortby and q are not supported", layer=layer.id)
             known = {field.name: field for field in layer.fields}
             wanted = ItemQuery(
                 limit=max(limit, 1),
@@ -105,6 +104,8 @@ class StoreProvider(BaseProvider):  # type: ignore[misc]
                 crs=self._target(crs_transform_spec),
                 properties=tuple(select_properties) if select_properties else None,
                 skip_geometry=skip_geometry,
+                sort=tuple(SortKey(key["property"], key.get("order") == "-") for key in sortby or ()),
+                search=read_search(q) if q else (),
             )
             vectors = self._store.vectors
             found: dict[str, Any] = {"type": "FeatureCollection", "features": [], "numberReturned": 0}

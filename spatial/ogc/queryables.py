@@ -1,4 +1,4 @@
-"""Queryables (可查询字段) and schema (字段结构) of a collection, as JSON Schema 2020-12."""
+"""Queryables (可查询字段), sortables (可排序字段) and schema (字段结构) of a collection, as JSON Schema 2020-12."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from spatial.store.datastore import DataStore
     from spatial.store.vector import PublishedTable
 
-__all__ = ["field_schema", "geojson_schema", "queryables", "queryables_document", "schema"]
+__all__ = ["field_schema", "geojson_schema", "queryables", "queryables_document", "schema", "sortables"]
 
 _TYPES: dict[str, dict[str, str]] = {
     "string": {"type": "string"},
@@ -90,12 +90,26 @@ def queryables_document(call: Call, table: PublishedTable) -> dict[str, Any]:
     return document
 
 
+def sortables_document(call: Call, table: PublishedTable) -> dict[str, Any]:
+    """What ``sortby`` may name: every attribute; a geometry has no order.
+
+    Source: OGC 23-058 (Features Part 5), Requirements Class "Sortables".
+    """
+    document = _document(call, table, "sortables")
+    document["properties"] = _fields(table.layer, call)
+    document["additionalProperties"] = False
+    return document
+
+
 def schema_document(call: Call, table: PublishedTable) -> dict[str, Any]:
     """What a feature holds (Features P5): id, geometry and every attribute."""
     document = _document(call, table, "schema")
     fid = {"type": "integer", "title": call.say("要素编号", "Feature id"), "x-ogc-role": "id", "readOnly": True}
     document["properties"] = {"fid": fid, "geometry": _geometry(table, call), **_fields(table.layer, call)}
     document["required"] = ["geometry", *(f.name for f in table.layer.fields if not f.nullable)]
+    if table.layer.editable:
+        # An edit with another property is refused (Features P4, /req/features/schema).
+        document["additionalProperties"] = False
     return document
 
 
@@ -136,6 +150,8 @@ def _answer(datastore: DataStore, request: Request, name: str, wide: Collection[
     match name:
         case "queryables":
             document = queryables_document(call, table)
+        case "sortables":
+            document = sortables_document(call, table)
         case "schema":
             document = schema_document(call, table)
         case _:
@@ -154,6 +170,11 @@ def _answer(datastore: DataStore, request: Request, name: str, wide: Collection[
 async def queryables(datastore: DataStore, request: Request) -> Response:
     """``/collections/{id}/queryables``."""
     return _answer(datastore, request, "queryables")
+
+
+async def sortables(datastore: DataStore, request: Request) -> Response:
+    """``/collections/{id}/sortables``."""
+    return _answer(datastore, request, "sortables")
 
 
 async def schema(datastore: DataStore, request: Request) -> Response:

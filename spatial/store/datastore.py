@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +24,7 @@ from spatial.errors import (
 )
 from spatial.settings import Settings
 from spatial.store.raster import PublishedRaster, publish_cog
-from spatial.store.state import LayerVersion, State
+from spatial.store.state import AuditEntry, LayerVersion, State
 from spatial.store.vector import PublishedTable, VectorStore
 
 if TYPE_CHECKING:
@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 __all__ = ["DataStore", "Published", "Snapshot"]
 
 Published = PublishedTable | PublishedRaster
+
+MOST_OLD = 200
+"""Old versions whose description is kept in memory; an edited layer has thousands."""
+MOST_NAMED = 50
+"""Versions that an error names."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,11 @@ class Snapshot:
     """Layer id → time of publication of its current version."""
     _current: Mapping[str, Published]
     _owner: DataStore
+
+    @property
+    def settings(self) -> Settings:
+        """Settings of the process."""
+        return self._owner.settings
 
     def layers(self) -> list[Layer]:
         """Published layers, in catalogue order."""
@@ -166,6 +176,10 @@ class DataStore:
                 time_extent=None
                 if span is None
                 else (datetime.fromisoformat(span[0]), datetime.fromisoformat(span[1])),
+                base=location.get("base", ""),
+                edit=location.get("edit", 0),
+                keeps_edits=location.get("keeps_edits", False),
+                last_fid=location.get("last_fid"),
             )
         return PublishedRaster(
             layer=layer,
@@ -189,16 +203,17 @@ class DataStore:
         """
         key = (layer_id, version)
         if key not in self._old:
-            rows = self.state.versions(layer_id)
-            row = next((r for r in rows if r.version == version), None)
+            row = self.state.version(layer_id, version)
             if row is None:
-                have = [r.version for r in rows]
+                have = [r.version for r in self.state.versions(layer_id)][:MOST_NAMED]
                 raise VersionNotFound(
                     f"图层 {layer_id} 没有版本 {version!r}，现有：{'、'.join(have)}",
                     f"layer {layer_id} has no version {version!r}; there are {', '.join(have)}",
                     layer=layer_id,
                     allowed=have,
                 )
+            if len(self._old) >= MOST_OLD:
+                self._old.pop(next(iter(self._old)), None)
             self._old[key] = self._published(row, Layer.model_validate(row.definition))
         return self._old[key]
 
@@ -241,12 +256,25 @@ class DataStore:
         return raster
 
     def _require_new(self, layer_id: str, version: str) -> None:
-        if any(row.version == version for row in self.state.versions(layer_id)):
+        if self.state.version(layer_id, version) is not None:
             raise QualityViolation(
                 f"图层 {layer_id} 的版本 {version} 已发布且不可改；请提高 source.version",
                 f"layer {layer_id}: version {version} is published and immutable; raise source.version",
                 layer=layer_id,
             )
+
+    def publish_edit(self, before: PublishedTable, after: PublishedTable, audit: Sequence[AuditEntry]) -> None:
+        """Make an edited version the current one, with its audit; `StaleVersion` if `before` no longer is."""
+        row = self.state.version(before.layer.id, before.version)
+        self.state.publish(
+            before.layer.id,
+            after.version,
+            definition=before.layer.model_dump(mode="json") if row is None else row.definition,
+            location=_table_location(after),
+            sha256=None if row is None else row.sha256,
+            replaces=before.version,
+            audit=audit,
+        )
 
     def _record(self, layer: Layer, version: str, location: Mapping[str, Any], sha256: str | None) -> None:
         self.state.publish(
@@ -254,8 +282,8 @@ class DataStore:
         )
 
     def published_checksums(self) -> dict[str, tuple[str, str | None]]:
-        """Layer id → (current version, checksum of its source)."""
-        return {row.layer_id: (row.version, row.sha256) for row in self.state.current()[1]}
+        """Layer id → (current version as delivered, without its edits; checksum of its source)."""
+        return {row.layer_id: (row.location.get("base") or row.version, row.sha256) for row in self.state.current()[1]}
 
     def unpublished(self, catalog: Iterable[str]) -> list[str]:
         """Those of the given layers that have no published version."""
@@ -283,4 +311,8 @@ def _table_location(table: PublishedTable) -> dict[str, Any]:
         "geometry_type": table.geometry_type,
         "generalised": {str(zoom): suffix for zoom, suffix in table.generalised.items()},
         "time_extent": None if span is None else [span[0].isoformat(), span[1].isoformat()],
+        "base": table.base,
+        "edit": table.edit,
+        "keeps_edits": table.keeps_edits,
+        "last_fid": table.last_fid,
     }

@@ -16,7 +16,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -26,21 +26,25 @@ from spatial.catalog import Layer
 from spatial.crs import ServedCRS
 from spatial.errors import InvalidFilter, StoreUnavailable
 from spatial.settings import Settings
-from spatial.store.answers import feature_of, page_of
+from spatial.store.answers import anchor_of, feature_of, page_of, records_of
 from spatial.store.dialect import COUNT_COLUMN, DUCKDB, column, quote
+from spatial.store.editing_rows import republished
 from spatial.store.generalise import GeneralisedTable, generalise
 from spatial.store.published_frame import PreparedFrame, prepare, read_frame, table_name
+from spatial.store.shapes import shapes_statement
 from spatial.store.statements import (
     Statement,
+    anchor_statement,
     count_statement,
     frame_statement,
     item_statement,
     page_statement,
+    records_statement,
     selected_fields,
     tile_source,
     tile_statement,
 )
-from spatial.store.vector import ItemQuery, Page, PublishedTable
+from spatial.store.vector import ItemQuery, Page, PublishedTable, Records, RowChange
 
 if TYPE_CHECKING:
     import duckdb
@@ -51,6 +55,9 @@ __all__ = ["DuckDBStore"]
 T = TypeVar("T")
 Rows = list[tuple[Any, ...]]
 
+MOST_EDITED = 32
+"""Edited versions that stay open although nobody reads them."""
+SMALL_BLOCKS_BELOW = 20_000
 LEFT_OVER_S = 6 * 3600
 """Age after which what a killed writer left is removed by the next one."""
 WARM_UP = (
@@ -90,6 +97,10 @@ class DuckDBStore:
         self._instance: duckdb.DuckDBPyConnection | None = None
         self._attached: dict[str, str] = {}
         self._serial = 0
+        self._edited: dict[str, float] = {}
+        self._writer: duckdb.DuckDBPyConnection | None = None
+        self._write_lock = threading.Lock()
+        self._written = 0
         self._threads = ThreadPoolExecutor(settings.duckdb_threads, thread_name_prefix="duckdb")
 
     # --- connection -----------------------------------------------------------------------------------------------
@@ -125,7 +136,18 @@ class DuckDBStore:
         alias = self._attached.get(table.table)
         if alias is None:
             alias = self._attach(table)
+        if table.edit:
+            self._edited[table.table] = time.monotonic()
+            if len(self._edited) > MOST_EDITED:
+                self._release()
         return f"{alias}.{quote('features' + suffix)}"
+
+    def _release(self) -> None:
+        """Close files of edited versions that nobody has read lately; a layer gets a file with every edit."""
+        before = time.monotonic() - 3 * self._timeout
+        for name in [name for name, used in list(self._edited.items()) if used < before]:
+            self._edited.pop(name, None)
+            self._detach(name)
 
     def _attach(self, table: PublishedTable) -> str:
         import duckdb
@@ -137,8 +159,8 @@ class DuckDBStore:
             path = self._path(table.table)
             if not path.is_file():
                 raise StoreUnavailable(
-                    f"图层 {table.layer.id} 的数据文件 {path.name} 不在 {self.folder}；请检查 ONEMAP_VAR_DIR 或重新发布",
-                    f"data file {path.name} of layer {table.layer.id} is not in {self.folder}; "
+                    f"图层 {table.layer.id} 的数据文件 {path.name} 不见了；请检查 ONEMAP_VAR_DIR 或重新发布",
+                    f"data file {path.name} of layer {table.layer.id} is missing; "
                     "check ONEMAP_VAR_DIR or publish again",
                     layer=table.layer.id,
                 )
@@ -148,8 +170,8 @@ class DuckDBStore:
                 cursor.execute(f"ATTACH '{str(path).replace(chr(39), chr(39) * 2)}' AS {alias} (READ_ONLY)")
             except duckdb.Error as error:
                 raise StoreUnavailable(
-                    f"图层 {table.layer.id} 的数据文件 {path.name} 打不开（{_first_line(error)}），请重新发布",
-                    f"data file {path.name} of layer {table.layer.id} cannot be opened ({_first_line(error)}); publish again",
+                    f"图层 {table.layer.id} 的数据文件 {path.name} 打不开（{_told(error, path)}），请重新发布",
+                    f"data file {path.name} of layer {table.layer.id} cannot be opened ({_told(error, path)}); publish again",
                     layer=table.layer.id,
                 ) from error
             self._attached[table.table] = alias
@@ -228,8 +250,18 @@ class DuckDBStore:
     # --- reading --------------------------------------------------------------------------------------------------
 
     def _page(self, cursor: duckdb.DuckDBPyConnection, table: PublishedTable, query: ItemQuery) -> Page:
-        statement = page_statement(DUCKDB, self._source(table), table, query)
+        statement = page_statement(DUCKDB, self._source(table), table, query, self._anchor(table, query))
         return page_of(self._rows(cursor, statement, table), query)
+
+    def _anchor(self, table: PublishedTable, query: ItemQuery) -> tuple[Any, ...]:
+        if not query.sort or query.after is None:
+            return ()
+        statement = anchor_statement(DUCKDB, self._source(table), table, query)
+        return anchor_of(self._rows(self._cursor(), statement, table), table, query)
+
+    def _records(self, cursor: duckdb.DuckDBPyConnection, table: PublishedTable, query: ItemQuery) -> Records:
+        statement = records_statement(DUCKDB, self._source(table), table, query, self._anchor(table, query))
+        return records_of(self._rows(cursor, statement, table), query)
 
     def _count(self, cursor: duckdb.DuckDBPyConnection, table: PublishedTable, query: ItemQuery) -> int:
         return int(self._rows(cursor, count_statement(DUCKDB, self._source(table), table, query), table)[0][0])
@@ -251,6 +283,9 @@ class DuckDBStore:
     async def apage(self, table: PublishedTable, query: ItemQuery) -> Page:
         return await self._async(lambda cursor: self._page(cursor, table, query))
 
+    async def arecords(self, table: PublishedTable, query: ItemQuery) -> Records:
+        return await self._async(lambda cursor: self._records(cursor, table, query))
+
     def count(self, table: PublishedTable, query: ItemQuery) -> int:
         return self._count(self._cursor(), table, query)
 
@@ -269,6 +304,12 @@ class DuckDBStore:
     async def atile(self, table: PublishedTable, tms: str, z: int, x: int, y: int) -> bytes:
         return await self._async(lambda cursor: self._tile(cursor, table, tms, z, x, y))
 
+    async def ashapes(
+        self, table: PublishedTable, query: ItemQuery, *, zoom: int | None, most: int
+    ) -> list[tuple[Any, ...]]:
+        statement = shapes_statement(DUCKDB, self._source, table, query, zoom, most)
+        return await self._async(lambda cursor: self._rows(cursor, statement, table))
+
     def frame(self, table: PublishedTable, query: ItemQuery | None = None) -> geopandas.GeoDataFrame:
         statement = frame_statement(DUCKDB, self._source(table), table, query)
         names = [f.name for f in selected_fields(table.layer, query.properties if query else None)]
@@ -280,18 +321,13 @@ class DuckDBStore:
         prepared = prepare(layer, frame)
         levels = generalise(layer, prepared)
         name = table_name(layer.id, version)
-        with self._new_file(name) as path:
-            connection = self._connect(str(path), 2)
-            try:
-                # Strings packed with FSST cost 20 µs each when single rows are fetched (a bbox page: 24 ms, not 4).
-                connection.execute("SET force_compression = 'uncompressed'")
-                connection.execute("SET preserve_insertion_order = true")
-                _write_features(connection, layer, prepared)
-                for level in levels:
-                    _write_level(connection, layer, level)
-                connection.execute("CHECKPOINT")
-            finally:
-                connection.close()
+        # Every edit makes a file: one of a few features takes 0.1 MB with small blocks and 1.3 MB without.
+        small = layer.editable and len(prepared.fids) <= SMALL_BLOCKS_BELOW
+        with self._new_file(name) as path, self._writing(path, "BLOCK_SIZE 16384" if small else "") as connection:
+            _write_features(connection, layer, prepared)
+            for level in levels:
+                _write_level(connection, layer, level)
+            connection.execute("CHECKPOINT")
         return PublishedTable(
             layer=layer,
             version=version,
@@ -301,7 +337,37 @@ class DuckDBStore:
             geometry_type=prepared.geometry_type,
             generalised={level.zoom: level.suffix for level in levels},
             time_extent=prepared.time_extent,
+            last_fid=int(prepared.fids.max()),
         )
+
+    def edit(
+        self, table: PublishedTable, edit: int, changes: Sequence[RowChange], published: Callable[[int], bool]
+    ) -> PublishedTable:
+        statement = frame_statement(DUCKDB, self._source(table), table, None)
+        return republished(self, table, edit, self._rows(self._cursor(), statement, table), changes)
+
+    @contextlib.contextmanager
+    def _writing(self, path: Path, options: str) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection whose tables go into a new file; the instance is kept, to load the extension costs half a second."""
+        with self._write_lock:
+            if self._writer is None:
+                writer = self._connect(":memory:", 2)
+                # Strings packed with FSST cost 20 µs each when single rows are fetched (a bbox page: 24 ms, not 4).
+                writer.execute("SET GLOBAL force_compression = 'uncompressed'")
+                writer.execute("SET GLOBAL preserve_insertion_order = true")
+                self._writer = writer
+            self._written += 1
+            alias = f"w{self._written}"
+            cursor = self._writer.cursor()
+            quoted = str(path).replace("'", "''")
+            cursor.execute(f"ATTACH '{quoted}' AS {alias}{f' ({options})' if options else ''}")
+            try:
+                cursor.execute(f"USE {alias}")
+                yield cursor
+            finally:
+                cursor.execute("USE memory")
+                cursor.execute(f"DETACH {alias}")
+                cursor.close()
 
     @contextlib.contextmanager
     def _new_file(self, name: str) -> Iterator[Path]:
@@ -342,9 +408,18 @@ class DuckDBStore:
                 self._instance.close()
             self._instance = None
             self._attached.clear()
+        with self._write_lock:
+            if self._writer is not None:
+                self._writer.close()
+            self._writer = None
 
     async def aclose(self) -> None:
         self.close()
+
+
+def _told(error: Exception, path: Path) -> str:
+    """First line of what DuckDB says, without the folder: an answer must not tell where this machine keeps its files."""
+    return _first_line(error).replace(str(path), path.name)
 
 
 def _first_line(error: Exception) -> str:

@@ -10,28 +10,37 @@ import asyncio
 import contextlib
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from spatial.catalog import Layer
 from spatial.crs import ServedCRS
 from spatial.errors import InvalidFilter, SpatialError, StoreUnavailable
 from spatial.settings import Settings
-from spatial.store.answers import feature_of, page_of
+from spatial.store import editing_postgis
+from spatial.store.answers import anchor_of, feature_of, page_of, records_of
 from spatial.store.dialect import COUNT_COLUMN, POSTGIS, SEPARATOR, column, quote
+from spatial.store.editing_rows import republished
 from spatial.store.generalise import GeneralisedTable, generalise
-from spatial.store.published_frame import prepare, read_frame, table_name
+from spatial.store.postgis_wire import WireConnections
+from spatial.store.published_frame import plain_values, prepare, read_frame, table_name
+from spatial.store.shapes import shapes_statement
 from spatial.store.statements import (
     Statement,
+    anchor_statement,
     count_statement,
     frame_statement,
     item_statement,
     page_statement,
+    records_statement,
+    returns_json,
     selected_fields,
     tile_source,
     tile_statement,
+    tile_values,
 )
-from spatial.store.vector import ItemQuery, Page, PublishedTable
+from spatial.store.vector import ItemQuery, Page, PublishedTable, Records, RowChange
 
 if TYPE_CHECKING:
     import geopandas
@@ -40,6 +49,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PostGISStore"]
 
+ONE_VALUE = "SELECT string_agg("
+"""How the statement of a page begins that comes as one row."""
 WAIT_S = 3.0
 """Longest wait for a connection; then the database counts as away."""
 
@@ -55,7 +66,9 @@ class PostGISStore:
             )
         self._dsn = settings.postgis_dsn.get_secret_value()
         self._schema = settings.postgis_schema
-        self._size = settings.pool_size
+        # Tiles, pages and single features have connections of their own (`postgis_wire`).
+        self._wire_size = max(1, settings.pool_size * 3 // 4)
+        self._size = max(1, settings.pool_size - self._wire_size)
         self._timeout = settings.statement_timeout_s
         self._lock = threading.Lock()
         self._pool: ConnectionPool[psycopg.Connection[Any]] | None = None
@@ -63,6 +76,10 @@ class PostGISStore:
         self._async_pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncConnectionPool[Any]] = (
             weakref.WeakKeyDictionary()
         )
+        self._all_wires: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, WireConnections] = (
+            weakref.WeakKeyDictionary()
+        )
+        self._tile_sql: dict[tuple[Any, ...], str] = {}
 
     # --- connections ----------------------------------------------------------------------------------------------
 
@@ -121,8 +138,20 @@ class PostGISStore:
             await pool.open()
         return pool
 
-    def _source(self, table: PublishedTable, suffix: str = "") -> str:
+    def _name(self, table: PublishedTable, suffix: str = "") -> str:
         return f"{quote(self._schema)}.{quote(table.table + suffix)}"
+
+    def _wires(self) -> WireConnections:
+        loop = asyncio.get_running_loop()
+        found = self._all_wires.get(loop)
+        if found is None:
+            found = self._all_wires[loop] = WireConnections(self._dsn, self._session(), self._wire_size, WAIT_S)
+        return found
+
+    def _source(self, table: PublishedTable, suffix: str = "") -> str:
+        if not table.keeps_edits:
+            return self._name(table, suffix)
+        return editing_postgis.source(table, self._name(table), self._name(table, suffix) if suffix else "")
 
     # --- running --------------------------------------------------------------------------------------------------
 
@@ -207,14 +236,37 @@ class PostGISStore:
     # --- reading --------------------------------------------------------------------------------------------------
 
     def page(self, table: PublishedTable, query: ItemQuery) -> Page:
-        statement = page_statement(POSTGIS, self._source(table), table, query)
+        anchor: tuple[Any, ...] = ()
+        if query.sort and query.after is not None:
+            found = self._rows(anchor_statement(POSTGIS, self._source(table), table, query), table)
+            anchor = anchor_of(found, table, query)
+        statement = page_statement(POSTGIS, self._source(table), table, query, anchor)
         return page_of(_unpacked(self._rows(statement, table)), query)
 
     async def apage(self, table: PublishedTable, query: ItemQuery) -> Page:
-        statement = page_statement(POSTGIS, self._source(table), table, query)
+        anchor = await self._aanchor(table, query) if query.sort else ()
+        statement = page_statement(POSTGIS, self._source(table), table, query, anchor)
         # With a filter the plan depends on the values: one generic plan for all of them can be far off.
-        rows = await self._arows(statement, table, prepare=False if query.is_filtered else None)
+        scattered = query.is_filtered or query.sort
+        bound = _bound(statement.values) if statement.sql.startswith(ONE_VALUE) else None
+        if bound is None:
+            rows = await self._arows(statement, table, prepare=False if scattered else None)
+        else:
+            with self._explained(table):
+                row = await self._wires().row(statement.sql, bound, prepare=not scattered)
+            rows = [tuple(None if value is None else value.decode() for value in row)]
         return page_of(_unpacked(rows), query)
+
+    async def _aanchor(self, table: PublishedTable, query: ItemQuery) -> tuple[Any, ...]:
+        if query.after is None:
+            return ()
+        statement = anchor_statement(POSTGIS, self._source(table), table, query)
+        return anchor_of(await self._arows(statement, table), table, query)
+
+    async def arecords(self, table: PublishedTable, query: ItemQuery) -> Records:
+        anchor = await self._aanchor(table, query) if query.sort else ()
+        statement = records_statement(POSTGIS, self._source(table), table, query, anchor)
+        return records_of(await self._arows(statement, table, binary=True, prepare=False), query)
 
     def count(self, table: PublishedTable, query: ItemQuery) -> int:
         return int(self._rows(count_statement(POSTGIS, self._source(table), table, query), table)[0][0])
@@ -229,7 +281,12 @@ class PostGISStore:
 
     async def aitem(self, table: PublishedTable, fid: int, crs: ServedCRS) -> str:
         statement = item_statement(POSTGIS, self._source(table), table, fid, crs)
-        return feature_of(await self._arows(statement, table), table, fid, crs)
+        bound = _bound(statement.values)
+        if bound is None or not returns_json(crs):
+            return feature_of(await self._arows(statement, table), table, fid, crs)
+        with self._explained(table):
+            row = await self._wires().row(statement.sql, bound)
+        return feature_of([(fid, (row[1] or b"").decode())] if row else [], table, fid, crs)
 
     def _tile_statement(self, table: PublishedTable, tms: str, z: int, x: int, y: int) -> Statement:
         return tile_statement(POSTGIS, self._source(table, tile_source(table, tms, z)), table, tms, z, x, y)
@@ -239,8 +296,24 @@ class PostGISStore:
         return bytes(tile) if count else b""
 
     async def atile(self, table: PublishedTable, tms: str, z: int, x: int, y: int) -> bytes:
-        tile, count = (await self._arows(self._tile_statement(table, tms, z, x, y), table, binary=True))[0]
-        return bytes(tile) if count else b""
+        key = (table.table, table.edit, table.layer.tile_fields, tms, tile_source(table, tms, z))
+        known = self._tile_sql.get(key)
+        if known is None:
+            statement = self._tile_statement(table, tms, z, x, y)
+            if len(self._tile_sql) > 10_000:
+                self._tile_sql.clear()
+            self._tile_sql[key] = statement.sql
+            sql, values = statement.sql, statement.values
+        else:
+            sql, values = known, tile_values(table, tms, z, x, y)
+        with self._explained(table):
+            return (await self._wires().row(sql, values))[0] or b""
+
+    async def ashapes(
+        self, table: PublishedTable, query: ItemQuery, *, zoom: int | None, most: int
+    ) -> list[tuple[Any, ...]]:
+        statement = shapes_statement(POSTGIS, self._source, table, query, zoom, most)
+        return await self._arows(statement, table, binary=True, prepare=False)
 
     def frame(self, table: PublishedTable, query: ItemQuery | None = None) -> geopandas.GeoDataFrame:
         statement = frame_statement(POSTGIS, self._source(table), table, query)
@@ -286,6 +359,8 @@ class PostGISStore:
             geometry_type=prepared.geometry_type,
             generalised={level.zoom: level.suffix for level in levels},
             time_extent=prepared.time_extent,
+            keeps_edits=layer.editable,
+            last_fid=int(prepared.fids.max()),
         )
         with self._writer(layer.id) as connection:
             # CREATE SCHEMA IF NOT EXISTS of two processes at once can collide; the lock ends with the transaction.
@@ -293,10 +368,24 @@ class PostGISStore:
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(self._schema)}".encode())
             self._drop_tables(connection, table.table)
             features = (prepared.fids, prepared.columns, prepared.geometry, prepared.geometry_3857)
-            _write(connection, self._source(table), layer.fields, *features, key=True, time_field=layer.time_field)
+            name, keeps = self._name(table), table.keeps_edits
+            _write(connection, name, layer.fields, *features, key=not keeps, time_field=layer.time_field)
+            if keeps:
+                editing_postgis.keep_edits(connection, name)
             for level in levels:
-                _write_level(connection, self._source(table, level.suffix), layer, level)
+                _write_level(connection, self._name(table, level.suffix), layer, level)
         return table
+
+    def edit(
+        self, table: PublishedTable, edit: int, changes: Sequence[RowChange], published: Callable[[int], bool]
+    ) -> PublishedTable:
+        if table.keeps_edits:
+            with self._writer(table.layer.id) as connection:
+                edited = editing_postgis.write_edit(connection, table, self._name(table), edit, changes, published)
+            if edited is not None:
+                return edited
+        rows = self._rows(frame_statement(POSTGIS, self._source(table), table, None), table, binary=True)
+        return republished(self, table, edit, rows, changes)
 
     def _drop_tables(self, connection: psycopg.Connection[Any], name: str) -> None:
         found = connection.execute(
@@ -319,6 +408,9 @@ class PostGISStore:
         pool = self._async_pools.pop(asyncio.get_running_loop(), None)
         if pool is not None:
             await pool.close()
+        wires = self._all_wires.pop(asyncio.get_running_loop(), None)
+        if wires is not None:
+            await wires.aclose()
         self.close()
 
     def close(self) -> None:
@@ -326,6 +418,27 @@ class PostGISStore:
             if self._pool is not None:
                 self._pool.close()
             self._pool = None
+
+
+def _bound(values: list[Any]) -> list[str | bytes | None] | None:
+    """Values as `WireConnections` binds them (each placeholder is cast in the statement); None if psycopg must do it."""
+    found: list[str | bytes | None] = []
+    for value in values:
+        if value is None or isinstance(value, bytes):
+            found.append(value)
+        elif isinstance(value, bool):
+            found.append("t" if value else "f")
+        elif isinstance(value, int):
+            found.append(str(int(value)))
+        elif isinstance(value, float):
+            found.append(repr(float(value)))
+        elif isinstance(value, date):
+            found.append(value.isoformat())
+        elif isinstance(value, str) and "\0" not in value:
+            found.append(value)
+        else:
+            return None
+    return found
 
 
 def _unpacked(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
@@ -370,12 +483,12 @@ def _write(
     definitions += [f"{column(f.name)} {POSTGIS.types[f.type]}" for f in fields]
     definitions += [f"geom {POSTGIS.geometry_types[0]}", f"geom_3857 {POSTGIS.geometry_types[1]}"]
     types = ["int8", *(POSTGIS.types[f.type] for f in fields), "bytea", "bytea"]
-    data = [_python(fids), *(_python(columns[f.name], f.type) for f in fields)]
+    data = [plain_values(fids), *(plain_values(columns[f.name], f.type) for f in fields)]
     data += [_ewkb(shapely, geometry, 4490), _ewkb(shapely, geometry_3857, 3857)]
     if counts is not None:
         definitions.append(f"{quote(COUNT_COLUMN)} bigint")
         types.append("int8")
-        data.append(_python(counts))
+        data.append(plain_values(counts))
     connection.execute(f"CREATE TABLE {target} ({', '.join(definitions)})".encode())
     with connection.cursor() as cursor, cursor.copy(f"COPY {target} FROM STDIN (FORMAT BINARY)".encode()) as copy:
         copy.set_types(types)
@@ -390,15 +503,3 @@ def _write(
 
 def _ewkb(shapely: Any, geometry: Any, srid: int) -> Any:
     return shapely.to_wkb(shapely.set_srid(geometry, srid), include_srid=True)
-
-
-def _python(values: Any, kind: str = "integer") -> list[Any]:
-    """Plain Python values, None for gaps."""
-    import pandas as pd
-
-    series = pd.Series(values)
-    if kind == "date":
-        return [None if pd.isna(v) else v.date() for v in series]
-    if kind == "datetime":
-        return [None if pd.isna(v) else v.to_pydatetime() for v in series.dt.tz_localize("UTC")]
-    return [None if v is None or v is pd.NA or v != v else v for v in series.tolist()]

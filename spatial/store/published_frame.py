@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import geopandas
     import pandas as pd
 
-__all__ = ["PreparedFrame", "prepare", "read_frame", "table_name"]
+__all__ = ["PreparedFrame", "plain_values", "prepare", "read_frame", "table_name"]
 
 _DTYPES = {"string": "string", "integer": "Int64", "number": "Float64", "boolean": "boolean"}
 LOCAL_ZONE = "Asia/Shanghai"
@@ -252,3 +252,15 @@ def _read_column(values: list[Any], kind: str, index: Any) -> Any:
         return pd.Series([np.nan if v is None else v for v in values], index=index, dtype=np.float64)
     series = pd.Series(values, index=index, dtype=_DTYPES[kind])
     return series if series.hasnans else series.astype(np.int64 if kind == "integer" else bool)
+
+
+def plain_values(values: Any, kind: str = "integer") -> list[Any]:
+    """Plain Python values of a prepared column, None for gaps."""
+    import pandas as pd
+
+    series = pd.Series(values)
+    if kind == "date":
+        return [None if pd.isna(v) else v.date() for v in series]
+    if kind == "datetime":
+        return [None if pd.isna(v) else v.to_pydatetime() for v in series.dt.tz_localize("UTC")]
+    return [None if v is None or v is pd.NA or v != v else v for v in series.tolist()]

@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from odc.geo.geobox import GeoBox
 
-__all__ = ["SAFE_GDAL", "PublishedRaster", "open_raster", "opened_raster", "publish_cog", "sample", "write_cog"]
+__all__ = [
+    "SAFE_GDAL",
+    "PublishedRaster",
+    "cells_at",
+    "open_raster",
+    "opened_raster",
+    "publish_cog",
+    "sample",
+    "write_cog",
+]
 
 SAFE_GDAL: dict[str, Any] = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
@@ -243,16 +252,41 @@ def write_cog(source: Path, target: Path, *, classes: bool) -> None:
         )
 
 
+def cells_at(raster: PublishedRaster, lon: Any, lat: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Row, column and "inside" of points (EPSG:4490): the one rule of which cell holds a point.
+
+    A point on the border of two cells belongs to the one east or south of it; the east and south edges of the raster lie
+    outside, its west and north edges inside.
+
+    Parameters
+    ----------
+    lon, lat : array_like of float, degrees, same shape
+
+    Returns
+    -------
+    rows, columns : int64, inside : bool, each of the shape of `lon`
+        Rows and columns of points outside mean nothing.
+    """
+    import numpy as np
+
+    west, south, east, north = raster.extent
+    lon, lat = np.asarray(lon, dtype=np.float64), np.asarray(lat, dtype=np.float64)
+    inside = (west <= lon) & (lon < east) & (south < lat) & (lat <= north)
+    x = np.where(inside, lon, west)
+    y = np.where(inside, lat, north)
+    cols = ((x - west) / (east - west) * raster.width).astype(np.int64)
+    rows = ((north - y) / (north - south) * raster.height).astype(np.int64)
+    return np.minimum(rows, raster.height - 1), np.minimum(cols, raster.width - 1), inside
+
+
 def sample(raster: PublishedRaster, lon: float, lat: float) -> list[float | None]:
-    """Value of every band at a point (EPSG:4490), None where nodata or outside."""
+    """Value of every band at a point (EPSG:4490), None where nodata or outside; `cells_at` says which cell."""
     import numpy as np
     from rasterio.windows import Window
 
-    west, south, east, north = raster.extent
-    if not (west <= lon < east and south < lat <= north):
+    row, col, inside = cells_at(raster, lon, lat)
+    if not inside:
         return [None] * len(raster.layer.bands)
-    col = min(int((lon - west) / (east - west) * raster.width), raster.width - 1)
-    row = min(int((north - lat) / (north - south) * raster.height), raster.height - 1)
     with open_raster(raster.path) as dataset:
-        values = dataset.read(window=Window(col, row, 1, 1), masked=True)[:, 0, 0]
+        values = dataset.read(window=Window(int(col), int(row), 1, 1), masked=True)[:, 0, 0]
     return [None if np.ma.is_masked(v) or not np.isfinite(v) else float(v) for v in values]

@@ -9,28 +9,57 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Engine, Index, create_engine, delete, event, select, text, true, update
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Engine,
+    Index,
+    create_engine,
+    delete,
+    event,
+    select,
+    text,
+    true,
+    update,
+)
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 from spatial.errors import QualityViolation, StoreUnavailable
 
-__all__ = ["CurrentVersion", "Job", "LayerVersion", "Revision", "State", "Worker", "utc_now"]
+__all__ = [
+    "AuditEntry",
+    "Callback",
+    "CurrentVersion",
+    "Job",
+    "LayerVersion",
+    "Revision",
+    "StaleVersion",
+    "State",
+    "Worker",
+    "utc_now",
+]
 
-HEAD = "0002"
+HEAD = "0004"
 """Newest migration; a test compares it with the alembic scripts."""
 
 
 def utc_now() -> datetime:
     """Now, in UTC, with its zone."""
     return datetime.now(UTC)
+
+
+class StaleVersion(Exception):
+    """The version that was to be replaced is no longer the current one; read again and try again."""
 
 
 class _UtcDateTime(TypeDecorator[datetime]):
@@ -119,6 +148,52 @@ class Worker(_Base):
     """Last sign of life."""
 
 
+class Callback(_Base):
+    """A message that a job owes to its subscriber (回调通知); its row outlives every process."""
+
+    __tablename__ = "job_callback"
+    __table_args__ = (Index("ix_job_callback_open", "closed", "due"),)
+    job_id: Mapped[str] = mapped_column(primary_key=True)
+    event: Mapped[str] = mapped_column(primary_key=True)
+    """success, inProgress or failed."""
+    address: Mapped[str]
+    base: Mapped[str]
+    """Address before every link of the message: the one that the client used."""
+    language: Mapped[str]
+    due: Mapped[datetime]
+    """Not to be sent before."""
+    attempts: Mapped[int] = mapped_column(default=0)
+    closed: Mapped[datetime | None]
+    """Delivered, given up, or no longer needed."""
+    note: Mapped[str] = mapped_column(default="")
+
+
+class AuditEntry(_Base):
+    """One change of one feature (编辑审计); written together with the version that it made, never changed."""
+
+    __tablename__ = "edit_audit"
+    __table_args__ = (Index("ix_edit_audit_feature", "layer_id", "fid", "id"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    layer_id: Mapped[str]
+    base_version: Mapped[str]
+    """Version that was changed."""
+    version: Mapped[str]
+    """Version that the change made."""
+    fid: Mapped[int] = mapped_column(BigInteger)
+    action: Mapped[str]
+    """create, replace, update or delete."""
+    principal: Mapped[str | None]
+    """Name that the editor gave (user name of HTTP Basic)."""
+    address: Mapped[str | None]
+    """Network address that the request came from."""
+    before_hash: Mapped[str | None]
+    after_hash: Mapped[str | None]
+    before: Mapped[dict[str, Any] | None] = mapped_column(JSON())
+    """GeoJSON feature in CRS84; none for a new one."""
+    after: Mapped[dict[str, Any] | None] = mapped_column(JSON())
+
+
 class State:
     """The state database of one process.
 
@@ -140,6 +215,7 @@ class State:
             event.listen(self.engine, "connect", _sqlite_pragmas)
         self._reader: sqlite3.Connection | None = None
         self._lock = threading.Lock()
+        self._editors: dict[str, threading.Lock] = {}
         with _unavailable():
             self._migrate()
 
@@ -182,6 +258,50 @@ class State:
                     connection.execute(text("SELECT pg_advisory_unlock(4490)"))
 
     @contextmanager
+    def editing(self, layer_id: str, wait_s: float = 20.0) -> Iterator[None]:
+        """One editor of a layer at a time, over all processes; it ends with the process that holds it.
+
+        Raises
+        ------
+        StoreUnavailable
+            If another edit of the layer takes longer than `wait_s`.
+        """
+        deadline = time.monotonic() + wait_s
+        with self._lock:
+            mine = self._editors.setdefault(layer_id, threading.Lock())
+        # One thread of this process at a time: the others need no connection while they wait.
+        while not mine.acquire(timeout=0.05):
+            _wait_until(deadline, layer_id)
+        try:
+            with self._editing(layer_id, deadline):
+                yield
+        finally:
+            mine.release()
+
+    @contextmanager
+    def _editing(self, layer_id: str, deadline: float) -> Iterator[None]:
+        if self.engine.dialect.name == "sqlite":
+            import fcntl
+
+            with open(f"{self.address.removeprefix('sqlite:///')}.{layer_id}.lock", "w") as handle:
+                while True:
+                    try:
+                        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        break
+                    except BlockingIOError:
+                        _wait_until(deadline, layer_id)
+                yield
+        else:
+            with _unavailable(), self.engine.connect() as connection:
+                key = {"key": f"onemap edit {layer_id}"}
+                while not connection.scalar(text("SELECT pg_try_advisory_lock(hashtext(:key))"), key):
+                    _wait_until(deadline, layer_id)
+                try:
+                    yield
+                finally:
+                    connection.execute(text("SELECT pg_advisory_unlock(hashtext(:key))"), key)
+
+    @contextmanager
     def session(self) -> Iterator[Session]:
         """A transaction; a database that is away raises `StoreUnavailable`."""
         with _unavailable(), Session(self.engine, expire_on_commit=False) as session, session.begin():
@@ -215,17 +335,30 @@ class State:
         definition: Mapping[str, Any],
         location: Mapping[str, Any],
         sha256: str | None,
+        replaces: str | None = None,
+        audit: Sequence[AuditEntry] = (),
     ) -> None:
         """Insert a version row, flip the current row and raise the revision: one transaction.
+
+        Parameters
+        ----------
+        replaces : str, optional
+            The version that must still be the current one.
+        audit : sequence of AuditEntry
+            What an edit changed; written in the same transaction.
 
         Raises
         ------
         QualityViolation
             If the version exists already (versions are immutable).
+        StaleVersion
+            If `replaces` is no longer the current version; nothing is written.
         """
         now = utc_now()
         try:
             with self.session() as session:
+                if replaces is not None and not self._still_current(session, layer_id, replaces):
+                    raise StaleVersion(layer_id)
                 session.add(
                     LayerVersion(
                         layer_id=layer_id,
@@ -236,6 +369,7 @@ class State:
                         location=dict(location),
                     )
                 )
+                session.add_all(audit)
                 session.flush()
                 self._flip(session, layer_id, version, now)
         except IntegrityError as error:
@@ -244,6 +378,13 @@ class State:
                 f"layer {layer_id}: version {version} is published and immutable; raise source.version",
                 layer=layer_id,
             ) from error
+
+    @staticmethod
+    def _still_current(session: Session, layer_id: str, version: str) -> bool:
+        # An update that changes nothing locks the row in PostgreSQL and the file in SQLite until the transaction ends.
+        same = update(CurrentVersion).where(CurrentVersion.layer_id == layer_id, CurrentVersion.version == version)
+        found: Any = session.execute(same.values(version=version))
+        return bool(found.rowcount)
 
     def flip(self, layer_id: str, version: str) -> None:
         """Make an existing version the current one (also: go back to an old one)."""
@@ -287,12 +428,33 @@ class State:
             query = select(LayerVersion).where(LayerVersion.layer_id == layer_id)
             return list(session.scalars(query.order_by(LayerVersion.published.desc())).all())
 
+    def version(self, layer_id: str, version: str) -> LayerVersion | None:
+        """One version of a layer, or None."""
+        with self.session() as session:
+            return session.get(LayerVersion, (layer_id, version))
+
+    def versions_like(self, layer_id: str, prefix: str) -> list[str]:
+        """Names of the versions of a layer that begin with `prefix`."""
+        with self.session() as session:
+            query = select(LayerVersion.version).where(LayerVersion.layer_id == layer_id)
+            return list(session.scalars(query.where(LayerVersion.version.startswith(prefix, autoescape=True))).all())
+
     def close(self) -> None:
         """Give every connection back."""
         if self._reader is not None:
             self._reader.close()
             self._reader = None
         self.engine.dispose()
+
+
+def _wait_until(deadline: float, layer_id: str) -> None:
+    if time.monotonic() > deadline:
+        raise StoreUnavailable(
+            f"图层 {layer_id} 正被另一项编辑占用，请稍后重试",
+            f"another edit of layer {layer_id} is still under way; try again",
+            layer=layer_id,
+        )
+    time.sleep(0.01)
 
 
 def _sqlite_pragmas(connection: Any, _record: Any) -> None:

@@ -1,11 +1,13 @@
 """The statements that both stores run, written once over a `Dialect`.
 
-A statement is a text with ``$n`` placeholders and its values. The order is always by ``fid``, which is unique, so pages
-are stable and the same in both stores.
+A statement is a text with ``$n`` placeholders and its values. The last key of every order is ``fid``, which is unique, so
+pages are stable and the same in both stores. Texts sort by code point and gaps stand last, ascending or descending.
 """
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,22 +17,29 @@ from spatial.errors import InvalidParameter, UnknownProperty
 from spatial.grid import TILE_MATRIX_SETS, tile_bounds
 from spatial.store.cql2_sql import compile_filter
 from spatial.store.dialect import COUNT_ATTRIBUTE, COUNT_COLUMN, Bounds, Dialect, Kind, Parameters, column
+from spatial.store.text_search import search_condition
 from spatial.store.vector import ItemQuery, PublishedTable
 
 __all__ = [
     "Statement",
+    "anchor_statement",
     "count_statement",
     "frame_statement",
     "item_statement",
     "page_statement",
+    "records_statement",
     "returns_json",
     "selected_fields",
     "tile_source",
     "tile_statement",
+    "tile_values",
 ]
 
 BUFFER = 64 / 4096
 """Margin of a vector tile, as a share of its width."""
+_RECTANGLE = struct.Struct("<B4I10d")
+_POLYGON_WITH_SRID = 0x20000003
+"""Type of a polygon in EWKB, PostGIS' WKB with a SRID."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +104,46 @@ def _result(dialect: Dialect, layer: Layer, names: tuple[str, ...] | None, crs: 
     return ["fid", text]
 
 
-def _where(parameters: Parameters, layer: Layer, query: ItemQuery, *, keyset: bool = True) -> str:
+def _order(dialect: Dialect, layer: Layer, query: ItemQuery) -> str:
+    keys = []
+    for key in query.sort:
+        direction = " DESC" if key.descending else ""
+        keys.append(f"{_sorted(dialect, require_field(layer, key.name))}{direction} NULLS LAST")
+    return ", ".join([*keys, "fid"])
+
+
+def _sorted(dialect: Dialect, field: Attribute) -> str:
+    """Expression by which a field is ordered and compared."""
+    name = column(field.name)
+    return dialect.ordered(name) if field.type == "string" else name
+
+
+def _behind(parameters: Parameters, layer: Layer, query: ItemQuery, anchor: Sequence[Any]) -> str:
+    """Condition for the features behind the anchor, the last feature of the page before, whose sort values are given."""
+    condition = f"fid > {parameters.add(query.after, 'integer')}"
+    for key, value in reversed(list(zip(query.sort, anchor, strict=True))):
+        field = require_field(layer, key.name)
+        name = _sorted(parameters.dialect, field)
+        if value is None:
+            condition = f"{name} IS NULL AND {condition}"
+        else:
+            bound = parameters.add(value, field.type)
+            beyond = f"{name} {'<' if key.descending else '>'} {bound} OR {name} IS NULL"
+            condition = f"({beyond} OR ({name} = {bound} AND {condition}))"
+    return condition
+
+
+def _where(
+    parameters: Parameters, layer: Layer, query: ItemQuery, *, keyset: bool = True, anchor: Sequence[Any] = ()
+) -> str:
     conditions: list[str] = []
     if keyset and query.after is not None:
-        conditions.append(f"fid > {parameters.add(query.after, 'integer')}")
+        conditions.append(_behind(parameters, layer, query, anchor))
+    if query.ids is not None:
+        listed = ", ".join(parameters.add(fid, "integer") for fid in query.ids)
+        conditions.append(f"fid IN ({listed})" if listed else "false")
+    if query.search:
+        conditions.append(search_condition(parameters, layer, query.search))
     if query.area is not None:
         import shapely
 
@@ -161,20 +206,57 @@ def _typed(layer: Layer, field: Attribute, value: Any) -> Any:
     return value
 
 
-def page_statement(dialect: Dialect, source: str, table: PublishedTable, query: ItemQuery) -> Statement:
-    """One page; it asks for one row more than the limit, to know whether more follow."""
+def anchor_statement(dialect: Dialect, source: str, table: PublishedTable, query: ItemQuery) -> Statement:
+    """Sort values of the feature ``query.after``, behind which a sorted page begins."""
     parameters = Parameters(dialect)
+    key = parameters.add(query.after, "integer")
+    columns = ", ".join(column(require_field(table.layer, k.name).name) for k in query.sort)
+    return Statement(f"SELECT {columns} FROM {source} WHERE fid = {key}", parameters.values)
+
+
+def page_statement(
+    dialect: Dialect, source: str, table: PublishedTable, query: ItemQuery, anchor: Sequence[Any] = ()
+) -> Statement:
+    """One page; it asks for one row more than the limit, to know whether more follow.
+
+    `anchor` is the row of `anchor_statement`, needed for a sorted page that begins behind a feature.
+    """
     result = _result(dialect, table.layer, query.properties, query.crs, query.skip_geometry)
-    where = _where(parameters, table.layer, query)
+    return _page(dialect, source, table, query, anchor, result)
+
+
+def records_statement(
+    dialect: Dialect, source: str, table: PublishedTable, query: ItemQuery, anchor: Sequence[Any] = ()
+) -> Statement:
+    """The same page with typed columns: fid, WKB (NULL if not asked for), then the fields."""
+    fields = [column(f.name) for f in selected_fields(table.layer, query.properties)]
+    geometry = "NULL" if query.skip_geometry else dialect.wkb("geom")
+    return _page(dialect, source, table, query, anchor, ["fid", geometry, *fields], rows=True)
+
+
+def _page(
+    dialect: Dialect,
+    source: str,
+    table: PublishedTable,
+    query: ItemQuery,
+    anchor: Sequence[Any],
+    result: list[str],
+    *,
+    rows: bool = False,
+) -> Statement:
+    parameters = Parameters(dialect)
+    where = _where(parameters, table.layer, query, anchor=anchor)
     limit = parameters.add(query.limit + 1, "integer")
     offset = parameters.add(query.offset, "integer")
-    columns = ["fid", *(column(f.name) for f in selected_fields(table.layer, query.properties))]
+    names = [*(f.name for f in selected_fields(table.layer, query.properties)), *(key.name for key in query.sort)]
+    columns = ["fid", *(column(name) for name in dict.fromkeys(names))]
     if not query.skip_geometry:
         columns.append("geom")
     window = f"LIMIT {limit} OFFSET {offset}"
-    return Statement(
-        dialect.page(source, result, columns, where, window, filtered=query.is_filtered), parameters.values
-    )
+    order = _order(dialect, table.layer, query) if query.sort else "fid"
+    scattered = query.is_filtered or bool(query.sort)
+    sql = dialect.page(source, result, columns, where, window, order=order, scattered=scattered, rows=rows)
+    return Statement(sql, parameters.values)
 
 
 def item_statement(dialect: Dialect, source: str, table: PublishedTable, fid: int, crs: ServedCRS) -> Statement:
@@ -234,9 +316,15 @@ def tile_statement(dialect: Dialect, source: str, table: PublishedTable, tms: st
             (COUNT_ATTRIBUTE if layer.field(COUNT_ATTRIBUTE) is None else COUNT_COLUMN, f'"{COUNT_COLUMN}"')
         )
     sql = dialect.tile(source, layer.id, attributes, bounds, srid)
-    if dialect.name == "duckdb":
-        return Statement(sql, [layer.id])
-    west, south, east, north = bounds
+    return Statement(sql, [layer.id] if dialect.name == "duckdb" else tile_values(table, tms, z, x, y))
+
+
+def tile_values(table: PublishedTable, tms: str, z: int, x: int, y: int) -> list[Any]:
+    """Values of PostGIS' tile statement: the tile as box2d, the tile with its margin as EWKB, the layer."""
+    west, south, east, north = tile_bounds(tms, z, x, y)
     margin = (east - west) * BUFFER
-    wide = (west - margin, south - margin, east + margin, north + margin)
-    return Statement(sql, [*bounds, *wide, layer.id])
+    left, bottom, right, top = west - margin, south - margin, east + margin, north + margin
+    ring = (left, bottom, left, top, right, top, right, bottom, left, bottom)
+    srid = 3857 if TILE_MATRIX_SETS[tms] == 3857 else 4490
+    box = f"BOX({west!r} {south!r},{east!r} {north!r})"
+    return [box, _RECTANGLE.pack(1, _POLYGON_WITH_SRID, srid, 1, 5, *ring), table.layer.id]

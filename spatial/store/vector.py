@@ -7,7 +7,7 @@ low zooms. Everything a reader needs to know of it is a `PublishedTable`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,7 +19,17 @@ from spatial.settings import Settings
 if TYPE_CHECKING:
     import geopandas
 
-__all__ = ["Interval", "ItemQuery", "Page", "PublishedTable", "VectorStore", "open_vector_store"]
+__all__ = [
+    "Interval",
+    "ItemQuery",
+    "Page",
+    "PublishedTable",
+    "Records",
+    "RowChange",
+    "SortKey",
+    "VectorStore",
+    "open_vector_store",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +52,14 @@ class PublishedTable:
     generalised : mapping of int to str
         Zoom → suffix of the table that serves tiles up to and including that zoom; empty for small layers and points.
     time_extent : tuple of two datetimes or None
+    base : str
+        The delivered version that edits began with; empty for a delivered version.
+    edit : int
+        Number of the edit that made this version, rising within the layer; 0 for a delivered version.
+    keeps_edits : bool
+        True if the rows of all edits stand in this one table, each with the edits from and until which it holds.
+    last_fid : int or None
+        Largest feature id that this version or one before it had; ids are never used again.
     """
 
     layer: Layer
@@ -52,6 +70,34 @@ class PublishedTable:
     geometry_type: str
     generalised: Mapping[int, str] = field(default_factory=dict)
     time_extent: tuple[datetime, datetime] | None = None
+    base: str = ""
+    edit: int = 0
+    keeps_edits: bool = False
+    last_fid: int | None = None
+
+    def edited_version(self, edit: int) -> str:
+        """Name of the version that an edit of this one makes.
+
+        >>> from types import SimpleNamespace as N
+        >>> PublishedTable(N(id="x"), "2026.1-r7", "x", 1, (0, 0, 1, 1), "Point", base="2026.1").edited_version(9)
+        '2026.1-r9'
+        """
+        return f"{self.base or self.version}-r{edit}"
+
+
+@dataclass(frozen=True, slots=True)
+class RowChange:
+    """What an edit does to one feature.
+
+    Attributes
+    ----------
+    fid : int
+    row : tuple or None
+        ``fid``, WKB (EPSG:4490, x first, rounded), then the fields of the layer in their order; None deletes.
+    """
+
+    fid: int
+    row: tuple[Any, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +109,14 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
+class SortKey:
+    """One key of ``sortby``: a field, ascending or descending; gaps stand last in both directions."""
+
+    name: str
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ItemQuery:
     """What a page of features asks for; every value is already parsed and checked.
 
@@ -70,7 +124,7 @@ class ItemQuery:
     ----------
     limit : int
     after : int or None
-        Keyset: only features with ``fid`` greater than this.
+        Keyset: only features that stand behind the feature of this ``fid`` in the order asked for.
     offset : int
         Skipped features; for clients that count pages. `after` is the fast way.
     area : shapely geometry or None
@@ -87,6 +141,12 @@ class ItemQuery:
     properties : tuple or None
         Properties wanted; None is all.
     skip_geometry : bool
+    sort : tuple of SortKey
+        Order of the answer before ``fid``, which always decides last.
+    search : tuple of tuples of str
+        Full-text search (``q``): alternatives, each a group of words that must all occur in the text fields.
+    ids : tuple of int or None
+        Only these features.
     """
 
     limit: int = 10
@@ -100,11 +160,16 @@ class ItemQuery:
     crs: ServedCRS = CRS84
     properties: tuple[str, ...] | None = None
     skip_geometry: bool = False
+    sort: tuple[SortKey, ...] = ()
+    search: tuple[tuple[str, ...], ...] = ()
+    ids: tuple[int, ...] | None = None
 
     @property
     def is_filtered(self) -> bool:
         """True if fewer features than the whole layer can match."""
-        return bool(self.area is not None or self.interval or self.equals or self.cql2)
+        return bool(
+            self.area is not None or self.interval or self.equals or self.cql2 or self.search or self.ids is not None
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +178,21 @@ class Page:
 
     features: list[str]
     fids: list[int]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """A page of features as typed values, for file formats.
+
+    Attributes
+    ----------
+    rows : list of tuples
+        ``fid``, the WKB of the geometry (EPSG:4490, x first; None if missing or not asked for), then the selected fields.
+    more : bool
+    """
+
+    rows: list[tuple[Any, ...]]
     more: bool
 
 
@@ -127,8 +207,28 @@ class VectorStore(Protocol):
         """Remove what `publish` wrote, if it is there."""
         ...
 
+    def edit(
+        self, table: PublishedTable, edit: int, changes: Sequence[RowChange], published: Callable[[int], bool]
+    ) -> PublishedTable:
+        """Write the version that changes of `table` make; `table` itself stays as it is. All or nothing.
+
+        Parameters
+        ----------
+        edit : int
+            Number of the edit, greater than that of every version of the layer.
+        changes : sequence of RowChange
+            At most one for each feature.
+        published : callable
+            Tells whether an edit of this number became a version; what an edit left that did not is removed.
+        """
+        ...
+
     def page(self, table: PublishedTable, query: ItemQuery) -> Page: ...
     async def apage(self, table: PublishedTable, query: ItemQuery) -> Page: ...
+
+    async def arecords(self, table: PublishedTable, query: ItemQuery) -> Records:
+        """The same page as typed values instead of GeoJSON; ``query.crs`` plays no part."""
+        ...
 
     def count(self, table: PublishedTable, query: ItemQuery) -> int:
         """Exact number of features that match (limit, after and offset do not count)."""
@@ -147,6 +247,16 @@ class VectorStore(Protocol):
         ...
 
     async def atile(self, table: PublishedTable, tms: str, z: int, x: int, y: int) -> bytes: ...
+
+    async def ashapes(
+        self, table: PublishedTable, query: ItemQuery, *, zoom: int | None, most: int
+    ) -> list[tuple[Any, ...]]:
+        """Rows ``(fid, WKB in EPSG:4490, the properties of the query …)`` for drawing, `most` of them at the most.
+
+        With a Web Mercator `zoom` they come from the generalised table that serves it, whose only attributes are those of
+        vector tiles; without one from the data themselves.
+        """
+        ...
 
     def frame(self, table: PublishedTable, query: ItemQuery | None = None) -> geopandas.GeoDataFrame:
         """Features as a GeoDataFrame (EPSG:4490, index = fid); without a query the whole layer."""

@@ -463,3 +463,158 @@ def evaluated(evaluated_app: Any) -> Iterator[Any]:
             values=evaluation_values(5),
             **EVALUATED,
         )
+
+
+# -- layers that are easy to see, for maps, styles and WMS -----------------------------------------------------------------
+
+CODE_COLOURS = [f"#{40 * (i % 4) + 20:02x}{60 * (i // 4) + 10:02x}c8" for i in range(16)]
+"""Colour of the codes 1–16 of ``codes``, row by row."""
+_KINDS = [(1, "#ff0000", "red"), (2, "#00ff00", "green")]
+
+
+def drawn_definitions() -> dict[str, dict[str, Any]]:
+    """``squares``, ``road``, ``dots`` (with times), ``specks`` (2,116), ``made`` (synthetic), ``codes``, ``height``."""
+    kind = {"name": "kind", "type": "integer", "title": _text("类别", "Kind")}
+    steps = [{"value": 0, "color": "#000000"}, {"value": 1000, "color": "#ffffff"}]
+    bands = [
+        {"name": n, "title": _text(n, n), "valid_range": [0, 20], "domain": {"1": _text("一", "one")}}
+        for n in ("codes", "other")
+    ]
+    colours = [
+        {"value": n + 1, "color": c, "title": _text(f"类{n + 1}", f"class {n + 1}")} for n, c in enumerate(CODE_COLOURS)
+    ]
+    other = [{"value": 1, "color": "#123456", "title": _text("其他", "other")}]
+    categories = [{"value": v, "fill": c, "title": _text(c, name)} for v, c, name in _KINDS]
+    return {
+        "squares": layer_definition(
+            "squares",
+            title=_text("方格 <&>", "Squares <&>"),
+            fields=[kind],
+            style={"type": "categories", "field": "kind", "classes": categories},
+        ),
+        "road": layer_definition("road", style={"type": "single", "stroke": "#0000ff", "width": 4}),
+        "dots": layer_definition(
+            "dots",
+            kind="stations",
+            fields=[
+                {"name": "level", "type": "number", "title": _text("水位", "Level"), "unit": "m"},
+                {"name": "time", "type": "datetime", "title": _text("时间", "Time")},
+            ],
+            time_field="time",
+            style={"type": "single", "fill": "#000000", "radius": 6},
+        ),
+        "specks": layer_definition("specks", style={"type": "single", "fill": "#ff00ff"}),
+        "made": layer_definition(
+            "made",
+            style={"type": "single", "fill": "#ffff00"},
+            synthetic={"seed": 1, "recipe": _text("一格", "one box")},
+        ),
+        "codes": layer_definition(
+            "codes",
+            kind="raster",
+            fields=[],
+            bands=bands,
+            style={"type": "classes", "band": "codes", "classes": colours, "bands": {"other": other}},
+        ),
+        "height": layer_definition(
+            "height",
+            kind="raster",
+            fields=[],
+            bands=[{"name": "height", "title": _text("高程", "Height"), "unit": "m", "valid_range": [0, 1000]}],
+            style={"type": "ramp", "stops": steps},
+        ),
+    }
+
+
+def _drawn_frames() -> dict[str, Any]:
+    import geopandas
+    import numpy as np
+    import pandas as pd
+    import shapely
+
+    def frame(columns: dict[str, Any], geometry: Any) -> Any:
+        index = pd.Index(range(1, len(geometry) + 1), name="fid")
+        return geopandas.GeoDataFrame(columns, geometry=geometry, index=index, crs="EPSG:4490")
+
+    hole = shapely.box(113, 30, 114, 31) - shapely.box(113.4, 30.4, 113.6, 30.6)
+    i = np.arange(2_116)
+    x, y = 112 + (i % 46) * 0.004, 29 + (i // 46) * 0.004
+    # 33 vertices each, so that a tile of all of them would be too heavy and generalised tables are made.
+    specks = shapely.segmentize(shapely.box(x, y, x + 0.002, y + 0.002), 0.00025)
+    times = pd.to_datetime(["2024-07-01T00:00:00Z", None, "2024-08-01T00:00:00Z"], utc=True)
+    return {
+        "squares": frame({"kind": np.array([1, 2])}, [shapely.box(112, 30, 113, 31), hole]),
+        "road": frame({"name": ["路"]}, [shapely.LineString([(112, 31.5), (114, 31.5)])]),
+        "dots": frame(
+            {"level": [1.5, 2.5, 3.5], "time": times}, [shapely.Point(lon, 29.5) for lon in (112.5, 113.0, 113.5)]
+        ),
+        "specks": frame({"name": [""] * 2_116}, specks),
+        "made": frame({"name": ["合成"]}, [shapely.box(112, 30, 114, 32)]),
+    }
+
+
+@pytest.fixture(scope="session")
+def drawn_app(store_settings: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """An application of its own with the layers of `drawn_definitions`."""
+    import uuid
+
+    import numpy as np
+    import rasterio
+    from rasterio.transform import from_origin
+
+    from spatial.asgi import create_app
+    from spatial.catalog import Layer
+
+    folder = tmp_path_factory.mktemp("drawn")
+    definitions = drawn_definitions()
+    changes: dict[str, Any] = {"var_dir": folder / "var", "layers_dir": write_layers(folder / "layers", definitions)}
+    changes["var_dir"].mkdir()
+    if store_settings.store == "postgis":
+        changes["postgis_schema"] = f"t_{uuid.uuid4().hex[:12]}"
+    app = create_app(store_settings.model_copy(update=changes))
+    for layer_id, found in _drawn_frames().items():
+        app.state.datastore.publish_vector(Layer.model_validate(definitions[layer_id]), found)
+    codes = np.arange(1, 17, dtype="uint8").reshape(4, 4)
+    rasters = {
+        "codes": ([codes, np.ones_like(codes)], 0, from_origin(112, 32, 0.5, 0.5)),
+        # 10 × 10 cells of 0.2°; the height in the middle of a cell is 500 m for each degree east of 112°.
+        "height": ([np.tile(np.arange(50, 1000, 100, dtype="int16"), (10, 1))], -1, from_origin(112, 32, 0.2, 0.2)),
+    }
+    for layer_id, (bands, nodata, transform) in rasters.items():
+        path = folder / f"{layer_id}.tif"
+        profile = {
+            "driver": "GTiff", "width": bands[0].shape[1], "height": bands[0].shape[0], "count": len(bands),
+            "dtype": bands[0].dtype, "nodata": nodata, "crs": "EPSG:4490", "transform": transform,
+            "photometric": "minisblack",
+        }  # fmt: skip
+        with rasterio.open(path, "w", **profile) as file:
+            for number, values in enumerate(bands, start=1):
+                file.write(values, number)
+        app.state.datastore.publish_raster(Layer.model_validate(definitions[layer_id]), path)
+    return app
+
+
+@pytest.fixture(scope="session")
+def drawn(drawn_app: Any) -> Iterator[Any]:
+    """An HTTP client of the application above: ``get``, ``picture`` (RGBA array) and the colours of the codes."""
+    import io
+    from types import SimpleNamespace
+
+    import numpy as np
+    from PIL import Image
+    from starlette.testclient import TestClient
+
+    with TestClient(drawn_app, base_url="http://onemap.test", raise_server_exceptions=False) as found:
+
+        def picture(path: str, **parameters: Any) -> Any:
+            answer = found.get(path, params={k.replace("_", "-"): v for k, v in parameters.items()})
+            assert answer.status_code == 200, (answer.status_code, answer.text[:600])
+            assert answer.headers["content-type"].startswith("image/"), answer.text[:600]
+            return np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGBA"))
+
+        yield SimpleNamespace(
+            get=found.get,
+            picture=picture,
+            datastore=drawn_app.state.datastore,
+            codes=[tuple(bytes.fromhex(c[1:])) for c in CODE_COLOURS],
+        )

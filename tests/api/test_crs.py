@@ -44,6 +44,16 @@ def point(document, fid):
     return next(f["geometry"]["coordinates"] for f in document["features"] if f["id"] == fid)
 
 
+@pytest.mark.requirement(
+    "ogcapi-features-2/1.0",
+    "/req/crs/fc-crs-definition",
+    "/req/crs/fc-crs-action",
+    "/req/crs/fc-crs-default-value",
+    "/req/crs/ogc-crs-header",
+    "/req/crs/ogc-crs-header-value",
+    "/req/crs/geojson",
+)
+@pytest.mark.requirement("ogcapi-features-1/1.0", "/req/core/crs84")
 @pytest.mark.parametrize(("crs", "fid", "expected", "tolerance"), CASES)
 def test_coordinates_of_the_answer(client, crs, fid, expected, tolerance):
     answer = client.get("/ogc/collections/gauges/items", params={"crs": crs})
@@ -70,6 +80,13 @@ def test_the_outer_zones(client, code):
     assert ARC_30 < northing < ARC_30 + 5000
 
 
+@pytest.mark.requirement(
+    "ogcapi-features-2/1.0",
+    "/req/crs/fc-bbox-crs-definition",
+    "/req/crs/fc-bbox-crs-action",
+    "/req/crs/fc-bbox-crs-default-value",
+)
+@pytest.mark.requirement("ogcapi-features-1/1.0", "/req/core/fc-bbox-definition", "/req/core/fc-bbox-response")
 @pytest.mark.parametrize(("crs", "fid", "expected", "tolerance"), CASES)
 def test_bbox_in_every_crs(client, crs, fid, expected, tolerance):
     """A box around one point, in the axis order of its CRS, finds this point only; the swapped box never finds it."""
@@ -101,6 +118,12 @@ def test_a_bbox_made_from_served_coordinates_holds_its_corners(client, code):
         assert missed["features"] == []
 
 
+@pytest.mark.requirement(
+    "ogcapi-features-3/1.0",
+    "/req/filter/filter-crs-param",
+    "/req/filter/filter-crs-wgs84",
+    "/req/features-filter/filter-crs-param",
+)
 @pytest.mark.parametrize(("crs", "fid", "expected", "tolerance"), CASES)
 def test_filter_geometries_in_every_crs(client, crs, fid, expected, tolerance):
     half = 0.01 if abs(expected[0]) < 200 else 1000.0
@@ -111,6 +134,7 @@ def test_filter_geometries_in_every_crs(client, crs, fid, expected, tolerance):
     assert [f["id"] for f in document["features"]] == [fid]
 
 
+@pytest.mark.requirement("ogcapi-features-2/1.0", "/req/crs/crs-uri")
 @pytest.mark.parametrize(
     "spelling",
     ["EPSG:4490", "[EPSG:4490]", "urn:ogc:def:crs:EPSG::4490", "https://www.opengis.net/def/crs/EPSG/0/4490"],
@@ -127,6 +151,7 @@ def test_bbox_with_another_answer_crs(client):
     assert point(document, 1) == pytest.approx(mercator(111, 30), abs=1e-3)
 
 
+@pytest.mark.requirement("ogcapi-features-1/1.0", "/req/core/fc-bbox-response")
 def test_a_box_across_the_antimeridian(client):
     """West greater than east: everything but the strip between; all gauges lie outside of that strip or inside it."""
     all_round = client.get("/ogc/collections/gauges/items", params={"bbox": "116,20,110.5,40"}).json()

@@ -38,6 +38,27 @@ GAUGES = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement(
+    "cql2/1.0",
+    "/req/basic-cql2/cql2-filter",
+    "/req/basic-cql2/binary-comparison-predicate",
+    "/req/basic-cql2/null-predicate",
+    "/req/basic-cql2/property",
+    "/req/advanced-comparison-operators/between-predicate",
+    "/req/advanced-comparison-operators/in-predicate",
+    "/req/advanced-comparison-operators/like-predicate",
+    "/req/basic-spatial-functions/spatial-predicate",
+    "/req/basic-spatial-functions/spatial-functions",
+    "/req/cql2-text/basic-cql2",
+    "/req/cql2-json/basic-cql2",
+    "/req/cql2-text/advanced-comparison-operators",
+    "/req/cql2-json/advanced-comparison-operators",
+    "/req/cql2-text/basic-spatial-functions",
+    "/req/cql2-json/basic-spatial-functions",
+)
+@pytest.mark.requirement(
+    "ogcapi-features-3/1.0", "/req/filter/filter-lang-param", "/req/features-filter/filter-lang-param"
+)
 @pytest.mark.parametrize(("text", "expected"), GAUGES, ids=[text for text, _ in GAUGES])
 def test_cql2_text_and_json_mean_the_same(get, text, expected):
     import cql2

@@ -188,7 +188,7 @@ def test_provider_errors_are_those_of_pygeoapi(provider):
         provider("nothing")
     with pytest.raises(base.ProviderConnectionError):
         provider("draft")
-    for wrong in ({"sortby": [{"property": "level", "order": "+"}]}, {"q": "x"}, {"properties": [("level", "x")]}):
+    for wrong in ({"sortby": [{"property": "nothing", "order": "+"}]}, {"q": ","}, {"properties": [("level", "x")]}):
         with pytest.raises(base.ProviderInvalidQueryError):
             provider("gauges").query(**wrong)
     for text in ("nothing > 1", "S_INTERSECTS(geometry, BBOX(1, 2, 3, 4))"):
@@ -307,3 +307,9 @@ def test_pygeoapi_serve_shows_collections_processes_and_tiles(pygeoapi_server):
     with pytest.raises(urllib.error.HTTPError) as error:
         fetch(f"{pygeoapi_server}/collections/gauges/items/99?f=json")
     assert error.value.code == 404
+
+
+def test_sorting_and_text_search_reach_the_store(provider):
+    found = provider("gauges").query(sortby=[{"property": "level", "order": "-"}], q="站", limit=2)
+    assert [feature["id"] for feature in found["features"]] == [5, 4]
+    assert provider("gauges").query(q="站3")["numberMatched"] == 1

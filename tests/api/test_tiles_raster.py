@@ -255,7 +255,7 @@ def test_etag_answers_304_before_any_file_is_read(store, client, monkeypatch):
     first = client.get(path)
     assert first.status_code == 200
     tag = first.headers["etag"]
-    monkeypatch.setattr("tiles.web.raster_tile", lambda *a, **k: pytest.fail("the store was asked"))
+    monkeypatch.setattr("tiles.maker.raster_tile", lambda *a, **k: pytest.fail("the store was asked"))
     for given in (tag, f"W/{tag}", f'"x", {tag}', "*"):
         again = client.get(path, headers={"if-none-match": given})
         assert (again.status_code, again.content) == (304, b"")
@@ -269,7 +269,7 @@ def test_etag_answers_304_before_any_file_is_read(store, client, monkeypatch):
 
 def test_caching_is_long_only_for_a_pinned_version(client):
     path = "/tiles/codes/CGCS2000Quad/8/419/82.png"
-    assert "must-revalidate" in client.get(path).headers["cache-control"]
+    assert "stale-while-revalidate=60" in client.get(path).headers["cache-control"]
     assert "max-age=60" in client.get(path).headers["cache-control"]
     assert "max-age=86400" in client.get(f"{path}?version=1").headers["cache-control"]
     assert client.get(path).content == client.get(f"{path}?version=1").content
@@ -388,7 +388,7 @@ def test_tilejson_addresses_work_and_are_pinned(client, tms):
 
 def test_tileset_lists_rows_and_columns_of_the_data(client):
     listed = client.get("/ogc/collections/codes/map/tiles").json()["tilesets"]
-    assert len(listed) == 3
+    assert len(listed) == 7  # with the four Gauss–Krüger sets
     assert {s["dataType"] for s in listed} == {"map"}
     for tms in SETS:
         document = client.get(f"/ogc/collections/codes/map/tiles/{tms}").json()
@@ -404,7 +404,7 @@ def test_tileset_lists_rows_and_columns_of_the_data(client):
 
 def test_matrix_sets_are_the_published_definitions(client):
     listed = {e["id"]: e for e in client.get("/ogc/tileMatrixSets").json()["tileMatrixSets"]}
-    assert set(listed) == set(SETS)
+    assert set(listed) == {*SETS, *(f"CGCS2000_3GK_CM{m}" for m in (108, 111, 114, 117))}
     cgcs = client.get("/ogc/tileMatrixSets/CGCS2000Quad").json()
     assert cgcs["crs"] == "http://www.opengis.net/def/crs/EPSG/0/4490"
     assert cgcs["orderedAxes"] == ["Lat", "Lon"]

@@ -88,6 +88,7 @@ def decode(response):
     return mapbox_vector_tile.decode(response.content, default_options={"y_coord_down": True})
 
 
+@pytest.mark.requirement("ogcapi-tiles-1/1.0", "/req/core/tc-success", "/req/mvt/content")
 @pytest.mark.parametrize("tms", SETS)
 @pytest.mark.parametrize("z", [0, 5, 8, 12, 16, 20])
 def test_wuhan_is_where_it_is(client, tms, z):
@@ -111,6 +112,13 @@ def test_overzoom_is_served_to_the_end_of_the_matrix(client, tms):
     assert client.get(f"/tiles/towns/{tms}/{z + 1}/{2 * x}/{2 * y}.mvt").status_code == 404
 
 
+@pytest.mark.requirement(
+    "ogcapi-tiles-1/1.0",
+    "/req/core/tc-op",
+    "/req/core/tc-tilecol-definition",
+    "/req/core/tc-tilerow-definition",
+    "/req/core/tc-tilematrix-definition",
+)
 @pytest.mark.parametrize("tms", SETS)
 def test_ogc_address_is_row_then_column_and_gives_the_same_bytes(client, tms):
     x, y, _, _ = place(tms, 9, *WUHAN)
@@ -126,6 +134,7 @@ def test_ogc_address_is_row_then_column_and_gives_the_same_bytes(client, tms):
     assert client.get(f"/ogc/collections/towns/tiles/{tms}/9/{x}/{y}").status_code in {204, 404}
 
 
+@pytest.mark.requirement("ogcapi-tiles-1/1.0", "/req/core/tc-error", "/req/core/tc-success")
 @pytest.mark.parametrize("tms", SETS)
 def test_nothing_there_is_204_and_outside_is_404(client, tms):
     x, y, _, _ = place(tms, 9, 112.8, 30.6)  # between the towns, inside the layer's extent
@@ -192,6 +201,7 @@ def test_a_new_version_changes_tag_and_bytes_and_the_old_one_stays(store, client
     assert missing.json()["allowed"] == ["2", "1"]
 
 
+@pytest.mark.requirement("ogcapi-tiles-1/1.0", "/req/core/tc-error")
 @pytest.mark.parametrize(
     ("path", "status", "words"),
     [
@@ -229,6 +239,14 @@ def test_tilejson_lists_fields_in_the_tiles(client, tms):
     assert "immutable" in client.get(url).headers["cache-control"]
 
 
+@pytest.mark.requirement(
+    "ogcapi-tiles-1/1.0",
+    "/req/tileset/description",
+    "/req/tilesets-list/tileset-links",
+    "/req/tilesets-list/tileset-path",
+    "/req/geodata-tilesets/operation",
+    "/req/geodata-tilesets/desc-links",
+)
 def test_tilesets_lead_to_the_tile(client):
     listed = client.get("/ogc/collections/towns/tiles").json()["tilesets"]
     for entry in listed:
@@ -253,6 +271,7 @@ def picture(response):
     return Image.open(io.BytesIO(response.content)).convert("RGBA")
 
 
+@pytest.mark.requirement("ogcapi-tiles-1/1.0", "/req/png/content")
 @pytest.mark.parametrize("tms", SETS)
 def test_drawn_polygons_have_their_fill_their_hole_and_no_seam(client, tms):
     for z in (6, 9, 12):

@@ -99,6 +99,22 @@ def test_equal_to_a_plain_dijkstra_bit_for_bit(seed: int) -> None:
     assert np.array_equal(solve(*case, tile=16), plain_dijkstra(*case))
 
 
+@pytest.mark.parametrize("tile", [16, 200])
+def test_equal_to_scikit_image_within_float32(tile: int) -> None:
+    """Minimum cost path of another library, float64, on square cells: the same step weight ½(c_p + c_q)·length."""
+    from skimage.graph import MCP_Geometric
+
+    friction = np.random.default_rng(5).choice(np.array([0, 1, 1, 1, 2, 3], dtype=np.uint8), (153, 147))
+    sources = [(5, 7), (100, 90)]
+    for source in sources:
+        friction[source] = 1
+    cost = np.where(friction == 0, -1.0, COST[friction])
+    expected, _ = MCP_Geometric(cost, sampling=(30.0, 30.0)).find_costs(sources)
+    found = solve(friction, sources, metre_grid(153, 30.0), tile=tile)
+    assert np.isinf(expected).sum() == (friction == 0).sum() + np.isinf(found[friction > 0]).sum()
+    np.testing.assert_allclose(found, expected, rtol=2e-6)
+
+
 @pytest.mark.parametrize("tile", [1, 2, 7, 16, 47, 53, 64, 1024])
 def test_block_size_does_not_change_a_bit(tile: int) -> None:
     case = grid_case(7)

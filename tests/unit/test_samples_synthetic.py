@@ -28,9 +28,11 @@ RASTERS = {
 }  # fmt: skip
 STEPS = (
     "humidity_monthly", "wind", "meteorological_hazards", "soil", "soil_quality", "carbonate", "land_use",
-    "county_capacity", "geohazard", "hazard_points",
+    "county_capacity", "geohazard", "hazard_points", "site_marks",
+    "river_levels",
 )  # fmt: skip
-MADE = (*(f"{folder}/{name}.tif" for name, folder in RASTERS.items()), "thematic/hazard-points.gpkg",
+MADE = (*(f"{folder}/{name}.tif" for name, folder in RASTERS.items()), "thematic/hazard-points.gpkg", "thematic/site-marks.gpkg",
+        "thematic/river-levels.gpkg",
         "thematic/county-capacity.gpkg", "thematic/county-capacity.csv")  # fmt: skip
 PLACES = {
     "Wuhan": (114.3, 30.6),

@@ -68,7 +68,8 @@ function shortName(title: string, description: string): string {
 
 export function fieldsOf(inputs: Record<string, ProcessInput>, skip: readonly string[] = []): FormField[] {
   return Object.entries(inputs)
-    .filter(([name]) => !skip.includes(name))
+    // Layers that may be replaced by others are a matter of the API, not of this form.
+    .filter(([name, input]) => !skip.includes(name) && input.schema.format !== "ogc-collection")
     .map(([name, input]) => {
       const schema = core(input.schema);
       const language = lang();

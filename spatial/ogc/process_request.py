@@ -1,0 +1,218 @@
+"""The execute request of OGC API Processes: inputs, layers in the place of the usual ones, outputs, form, subscriber."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import urljoin, urlsplit
+
+import orjson
+
+from spatial.errors import InvalidParameter, UnsupportedMediaType
+from spatial.jobs import echo
+from spatial.jobs.callbacks import read_subscriber
+from spatial.jobs.processes import ProcessInfo
+from spatial.ogc.exchange import JSON
+from spatial.ogc.process_documents import MODES
+
+__all__ = ["ExecuteRequest", "preferences", "read_execute_request"]
+
+_MEMBERS = ("inputs", "outputs", "response", "subscriber")
+_LAYER_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,120}")
+
+
+@dataclass(frozen=True, slots=True)
+class ExecuteRequest:
+    """A checked execute request.
+
+    Attributes
+    ----------
+    inputs : dict
+        Values by name.
+    layers : dict
+        Role → layer that takes the place of its usual one.
+    outputs : dict
+        Outputs asked for → ``value``, ``reference``, or ``auto`` where the caller left it open; empty: all.
+    subscriber : dict
+        Event → address to tell.
+    """
+
+    inputs: dict[str, Any]
+    layers: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, str] = field(default_factory=dict)
+    response: Literal["raw", "document"] = "document"
+    subscriber: dict[str, str] = field(default_factory=dict)
+
+    def stored(self) -> dict[str, Any]:
+        """What the job row keeps of the form of the answer."""
+        return {"outputs": self.outputs, "response": self.response}
+
+
+def preferences(header: str) -> dict[str, str]:
+    """Preferences of a ``Prefer`` header (RFC 7240) by name in lower case.
+
+    >>> preferences("respond-async, wait=10; x=1")
+    {'respond-async': '', 'wait': '10'}
+    """
+    found: dict[str, str] = {}
+    for part in header.split(","):
+        name, _, value = part.partition(";")[0].partition("=")
+        if name.strip():
+            found.setdefault(name.strip().lower(), value.strip().strip('"'))
+    return found
+
+
+def read_execute_request(
+    content_type: str | None, body: bytes, info: ProcessInfo, ogc: str, callback_hosts: Collection[str] = ()
+) -> ExecuteRequest:
+    """Execute request of a process from a request body.
+
+    Parameters
+    ----------
+    ogc : str
+        Address of the landing page; collections are named below it.
+    callback_hosts : collection of str
+        `Settings.callback_hosts`.
+
+    Raises
+    ------
+    UnsupportedMediaType, InvalidParameter
+        No JSON, not an object, an output that the process does not have, a collection of another service …
+    """
+    kind = (content_type or "").partition(";")[0].strip().lower()
+    if kind != JSON and not kind.endswith("+json"):
+        raise UnsupportedMediaType(
+            f"请求头 Content-Type 应为 application/json，收到 {kind[:60]!r}",
+            f"Content-Type must be application/json, got {kind[:60]!r}",
+            allowed=[JSON],
+        )
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidParameter(
+            f"请求体不是合法的 JSON：{error}", f"the body is not valid JSON: {error}", parameter="body"
+        ) from error
+    example = '{"inputs": {…}}'
+    given = document.get("inputs", {}) if isinstance(document, dict) else None
+    if not isinstance(given, dict):
+        raise InvalidParameter(
+            f"请求体应为 JSON 对象，如 {example}", f"the body must be a JSON object such as {example}", parameter="body"
+        )
+    strange = [name for name in document if name not in _MEMBERS]
+    if strange:
+        raise InvalidParameter(
+            f"请求体没有成员 {strange[0][:80]!r}，可用：{'、'.join(_MEMBERS)}；参数写在 inputs 中",
+            f"the body has no member {strange[0][:80]!r}; allowed: {', '.join(_MEMBERS)}; parameters belong into inputs",
+            parameter="body",
+            allowed=list(_MEMBERS),
+        )
+    layers = {
+        name: _collection(name, value, info, ogc)
+        for name, value in given.items()
+        if isinstance(value, dict) and "collection" in value and info.is_analysis
+    }
+    inputs = {name: _plain_value(name, value, info) for name, value in given.items() if name not in layers}
+    known = [*info.rasters, "result"] if info.is_analysis else list(echo.OUTPUTS)
+    outputs = _read_outputs(document.get("outputs"), known)
+    response: Any = document.get("response")
+    if response is None:
+        # Whoever names outputs gets them themselves (the standard's default); without any, links to everything.
+        response = "raw" if outputs else "document"
+    if response not in ("raw", "document"):
+        raise InvalidParameter(
+            f"response 应为 raw 或 document，收到 {str(response)[:40]!r}",
+            f"response must be raw or document, got {str(response)[:40]!r}",
+            parameter="response",
+        )
+    subscriber = document.get("subscriber")
+    events = read_subscriber(subscriber, callback_hosts) if subscriber is not None else {}
+    return ExecuteRequest(inputs, layers, outputs, response, events)
+
+
+def _collection(name: str, value: Mapping[str, Any], info: ProcessInfo, ogc: str) -> str:
+    """Layer that an input names by the address of its collection.
+
+    Source: OGC API Processes Part 3 (draft), /req/collection-input/referenced-collection.
+    """
+    address = value["collection"]
+    if set(value) != {"collection"} or not isinstance(address, str) or not address or len(address) > 2000:
+        raise InvalidParameter(
+            f'输入 {name} 应写作 {{"collection": "{ogc}/collections/…"}}，不带其他成员',
+            f'input {name} must be {{"collection": "{ogc}/collections/…"}} without other members',
+            parameter=name,
+        )
+    try:
+        # A relative address is relative to the process.
+        parts = urlsplit(urljoin(f"{ogc}/processes/{info.id}", address))
+        own = urlsplit(ogc)
+    except ValueError:
+        parts = own = urlsplit("")
+    prefix = f"{own.path}/collections/"
+    layer_id = parts.path.removeprefix(prefix)
+    is_own = (parts.scheme, parts.netloc) == (own.scheme, own.netloc) and parts.path.startswith(prefix)
+    if not is_own or parts.query or parts.fragment or not _LAYER_ID.fullmatch(layer_id):
+        raise InvalidParameter(
+            f"输入 {name} 只能用本服务的数据集（{ogc}/collections/…，不带查询参数），收到 {address[:120]!r}",
+            f"input {name}: only collections of this service ({ogc}/collections/…, without a query), got {address[:120]!r}",
+            parameter=name,
+            value=address[:200],
+        )
+    return layer_id
+
+
+def _plain_value(name: str, value: Any, info: ProcessInfo) -> Any:
+    """Value of an input, also where it is written as a qualified value or as a bounding box with a CRS."""
+    if not isinstance(value, dict):
+        return value
+    if "process" in value and name not in info.parameters.model_fields:
+        raise InvalidParameter(
+            f"输入 {name} 不能嵌套处理；请先异步执行该处理，再用 collection 引用其结果数据集",
+            f"input {name}: nested processes are not supported; execute that process asynchronously first and name the "
+            "collection of its result",
+            parameter=name,
+        )
+    if "href" in value:
+        raise InvalidParameter(
+            f"输入 {name} 不能用 href 引用外部地址，请直接给值",
+            f"input {name}: values by reference (href) are not accepted; give the value itself",
+            parameter=name,
+        )
+    if name == "bbox" and "bbox" in value:
+        crs = str(value.get("crs", "CRS84"))
+        if not crs.endswith("CRS84"):
+            raise InvalidParameter(
+                f"输入 {name} 的 crs 须为 CRS84（经度在前）",
+                f"input {name}: crs must be CRS84",
+                parameter=name,
+                value=crs[:200],
+            )
+        return value["bbox"]
+    return value.get("value", value)
+
+
+def _read_outputs(wanted: Any, known: list[str]) -> dict[str, str]:
+    if wanted is None:
+        return {}
+    if not isinstance(wanted, dict):
+        raise InvalidParameter("outputs 应为对象", "outputs must be an object", parameter="outputs", allowed=known)
+    outputs = {}
+    for name, how in wanted.items():
+        if name not in known:
+            raise InvalidParameter(
+                f"没有输出 {name[:80]!r}，可用：{'、'.join(known)}",
+                f"no output {name[:80]!r}; use one of {', '.join(known)}",
+                parameter="outputs",
+                allowed=known,
+            )
+        mode = how.get("transmissionMode", "auto") if isinstance(how, dict) else how
+        if not isinstance(how, dict) or mode not in (*MODES, "auto"):
+            raise InvalidParameter(
+                f'输出 {name} 应写作 {{}} 或 {{"transmissionMode": "value" 或 "reference"}}',
+                f'output {name} must be {{}} or {{"transmissionMode": "value" or "reference"}}',
+                parameter="outputs",
+                allowed=list(MODES),
+            )
+        outputs[name] = mode
+    return outputs
