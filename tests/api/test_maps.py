@@ -620,8 +620,8 @@ def test_dataset_tilesets_lead_to_their_tiles(drawn):
             assert answer.headers["content-type"] == media
             if kind == "vector":
                 assert list(mapbox_vector_tile.decode(answer.content)) == ["squares", "road"]
-    empty = drawn.get("/ogc/tiles/WebMercatorQuad/10/0/0?collections=squares")
-    assert empty.status_code == 204
+    outside = drawn.get("/ogc/tiles/WebMercatorQuad/10/0/0?collections=squares")
+    assert outside.status_code == 404, "outside the limits that the tile set tells (20-057, /req/core/tc-error)"
     assert drawn.get("/ogc/tiles/WebMercatorQuad/2/9/0?collections=squares").status_code == 404
     assert drawn.get("/ogc/tiles/None/2/0/0?collections=squares").status_code == 404
     assert drawn.get("/ogc/tiles/WebMercatorQuad/2/0/0?collections=codes").status_code == 404
