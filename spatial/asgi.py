@@ -112,16 +112,16 @@ def create_app(settings: Settings | None = None) -> Starlette:
 
 def building_blocks() -> tuple[BuildingBlock, ...]:
     """The standards beyond Features, Tiles and Processes, in the order in which the documents name them."""
-    from spatial.ogc.coverages import COVERAGES
-    from spatial.ogc.edr import EDR
+    from spatial.ogc.coverages.routes import COVERAGES
+    from spatial.ogc.edr.routes import EDR
     from spatial.ogc.feature_queries import FEATURE_QUERIES
-    from spatial.ogc.records import RECORDS
+    from spatial.ogc.records.routes import RECORDS
     from spatial.ogc.transactions import TRANSACTIONS
     from spatial.stac.routing import STAC
     from tiles.dataset_tiles import DATASET_TILES
-    from tiles.maps import MAPS
+    from tiles.maps.routes import MAPS
     from tiles.styles_api import STYLES
-    from tiles.wms import WMS
+    from tiles.wms.routes import WMS
 
     # Records first: its collection is no layer, so its fixed addresses must win over those with a variable.
     return (RECORDS, FEATURE_QUERIES, TRANSACTIONS, COVERAGES, EDR, STAC, MAPS, STYLES, DATASET_TILES, WMS)

@@ -11,9 +11,8 @@ if TYPE_CHECKING:
     from starlette.routing import Route
 
     from spatial.store.datastore import DataStore
-    from tiles.lane import TileLane
 
-__all__ = ["lane", "routes"]
+__all__ = ["routes"]
 
 
 def routes(datastore: DataStore) -> list[Route]:
@@ -21,10 +20,3 @@ def routes(datastore: DataStore) -> list[Route]:
     from tiles.web import routes as build
 
     return build(datastore)
-
-
-def lane(datastore: DataStore) -> TileLane:
-    """The short way of plain tile addresses, for the application to ask before its routes."""
-    from tiles.lane import TileLane
-
-    return TileLane(datastore)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from spatial.crs import STORAGE, ServedCRS, parse_crs
 from spatial.errors import TileOutOfRange
 from spatial.grid import TILE_MATRIX_SETS, tile_bounds, tile_matrix_set
-from tiles.map_grid import Extent, MapGrid, project_extent
+from tiles.maps.grid import Extent, MapGrid, project_extent
 
 if TYPE_CHECKING:
     from morecantile import TileMatrixSet

@@ -21,7 +21,7 @@ from spatial.grid import TILE_MATRIX_SETS, tile_matrix_set
 from spatial.store.vector import PublishedTable
 from tiles.answers import document_answer
 from tiles.custom_sets import CUSTOM_SETS, matrix_set, tile_grid
-from tiles.map_answer import (
+from tiles.maps.answer import (
     REL,
     base_address,
     conditional,
@@ -34,10 +34,10 @@ from tiles.map_answer import (
     picture_format,
     ref,
 )
-from tiles.map_picture import EXTENSIONS, MapLayer, drawn_map
-from tiles.map_query import number, single_query, wrong
-from tiles.map_request import PIXEL_MM, MapRequest, read_background
-from tiles.maps import chosen_collections
+from tiles.maps.picture import EXTENSIONS, MapLayer, drawn_map
+from tiles.maps.query import number, single_query, wrong
+from tiles.maps.request import PIXEL_MM, MapRequest, read_background
+from tiles.maps.routes import chosen_collections
 from tiles.matrix import parse_address, touches
 from tiles.metadata import (
     MVT,

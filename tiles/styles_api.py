@@ -19,7 +19,8 @@ from spatial.errors import InvalidParameter, NotAcceptable
 from spatial.store.vector import PublishedTable
 from tiles.answers import document_answer
 from tiles.legend import legend_document, legend_picture
-from tiles.map_answer import (
+from tiles.maplibre import maplibre_style
+from tiles.maps.answer import (
     REL,
     base_address,
     conditional,
@@ -32,8 +33,7 @@ from tiles.map_answer import (
     said,
     weighted,
 )
-from tiles.map_query import single_query
-from tiles.maplibre import maplibre_style
+from tiles.maps.query import single_query
 from tiles.sld import sld_document
 from tiles.style_choices import (
     DEFAULT,

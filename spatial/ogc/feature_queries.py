@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from spatial.building_block import BuildingBlock, Language, Link
 from spatial.ogc.exchange import REL, SCHEMA
-from spatial.ogc.formats import FILE_FORMATS, possible_formats
+from spatial.ogc.formats.known import FILE_FORMATS, possible_formats
 from spatial.ogc.openapi_components import parameter, ref
 from spatial.ogc.openapi_operations import get_operation
 from spatial.store.vector import PublishedTable

@@ -21,7 +21,7 @@ from spatial.crs import CRS84, ServedCRS, parse_crs
 from spatial.errors import FeatureNotFound, NotFound
 from spatial.ogc.exchange import GEOJSON, HTML, JSON, REL, Call, Link, link, read_call
 from spatial.ogc.feature_tags import read_tag
-from spatial.ogc.formats import FILE_FORMATS, possible_formats
+from spatial.ogc.formats.known import FILE_FORMATS, possible_formats
 from spatial.ogc.parameters import (
     DEFAULT_LIMIT,
     ITEM_PARAMETERS,
@@ -113,7 +113,7 @@ async def items(datastore: DataStore, request: Request) -> Response:
     if unchanged is not None:
         return unchanged
     if call.format in FILE_FORMATS:
-        from spatial.ogc.formats_answer import file_answer
+        from spatial.ogc.formats.answer import file_answer
 
         return await file_answer(call, table, etag)
     query = asked.query

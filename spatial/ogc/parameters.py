@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from spatial.crs import CRS84, ServedCRS, bbox_polygon, parse_crs
 from spatial.errors import InvalidFilter, InvalidParameter, NotAcceptable, UnknownParameter
-from spatial.ogc.formats import FILE_FORMATS, FileFormatName, file_media_types
+from spatial.ogc.formats.known import FILE_FORMATS, FileFormatName, file_media_types
 from spatial.ogc.item_selection import read_properties, read_search, read_sort
 from spatial.store.cql2_text import parse_filter
 from spatial.store.vector import Interval, ItemQuery

@@ -668,7 +668,7 @@ def test_gdal_reads_the_coverage_through_its_ogcapi_driver(
 
 @pytest.mark.requirement("ogcapi-coverages-1/1.0", "/req/oas30/completeness")
 def test_openapi_lists_the_parameters_that_are_read(world: SimpleNamespace) -> None:
-    from spatial.ogc.coverage_request import COVERAGE_PARAMETERS
+    from spatial.ogc.coverages.request import COVERAGE_PARAMETERS
 
     document = world.client.get("/ogc/openapi").json()
     operation = document["paths"]["/collections/terrain/coverage"]["get"]

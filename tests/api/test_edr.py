@@ -280,7 +280,7 @@ def test_a_polygon_smaller_than_a_cell_has_that_cell(ask: Any) -> None:
 def test_radius_is_metres_on_the_ellipsoid(ask: Any) -> None:
     from pyproj import Geod
 
-    from spatial.ogc.edr_geometry import circle
+    from spatial.ogc.edr.geometry import circle
 
     geod = Geod(ellps="GRS80")
     ring = np.array(circle(113.0, 30.75, 20_000).exterior.coords)
@@ -529,7 +529,7 @@ def test_conformance(world: SimpleNamespace) -> None:
     "/req/edr/corridor-width-definition", "/req/core/rc-bbox-definition",
 )  # fmt: skip
 def test_openapi_is_what_is_read(world: SimpleNamespace) -> None:
-    from spatial.ogc.edr_queries import parameters_of_query
+    from spatial.ogc.edr.queries import parameters_of_query
 
     document = world.client.get("/ogc/openapi").json()
 
@@ -638,7 +638,7 @@ def test_a_polygon_of_a_million_vertices_is_refused_before_it_is_parsed(monkeypa
 
     from spatial.crs import CRS84
     from spatial.errors import PayloadTooLarge
-    from spatial.ogc.edr_request import read_wkt
+    from spatial.ogc.edr.request import read_wkt
 
     def parse(text: str) -> Any:
         raise AssertionError("parsed")
@@ -667,7 +667,7 @@ def test_unknown_stations_parameters_and_queries(world: SimpleNamespace) -> None
 def test_too_many_observations_are_refused_with_a_remedy(
     world: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from spatial.ogc import edr_stations
+    from spatial.ogc.edr import stations as edr_stations
 
     monkeypatch.setattr(edr_stations, "MAX_ROWS", 5)
     answer = world.client.get("/ogc/collections/levels/cube?bbox=110,29,114,32")

@@ -331,7 +331,7 @@ def test_filters_order_and_selection_reach_the_file(download):
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_file_is_written_by_blocks_and_is_whole(download, form, monkeypatch):
-    from spatial.ogc import formats_answer
+    from spatial.ogc.formats import answer as formats_answer
 
     monkeypatch.setattr(formats_answer, "BLOCK", 700)
     answer, path = download("grid-points", form)
@@ -513,7 +513,7 @@ def test_the_temporary_file_is_gone_while_it_is_sent(client, datastore):
 
 def test_a_failure_in_the_middle_leaves_no_file_and_is_an_error(client, datastore, monkeypatch):
     from spatial.errors import StoreUnavailable
-    from spatial.ogc import formats_answer
+    from spatial.ogc.formats import answer as formats_answer
 
     monkeypatch.setattr(formats_answer, "BLOCK", 1000)
     real, calls = datastore.vectors.arecords, []
@@ -587,7 +587,7 @@ SLOW = {
 async def test_a_client_that_leaves_ends_the_query(api_app, api_settings, kind, monkeypatch):
     import psycopg
 
-    from spatial.ogc import formats_answer
+    from spatial.ogc.formats import answer as formats_answer
     from spatial.store import duckdb_store, postgis_store, statements
 
     store = api_app.state.datastore
@@ -653,7 +653,7 @@ async def test_a_client_that_leaves_ends_the_query(api_app, api_settings, kind, 
 
 
 async def test_only_so_many_files_are_written_at_a_time(client, datastore, monkeypatch):
-    from spatial.ogc import formats_answer
+    from spatial.ogc.formats import answer as formats_answer
 
     monkeypatch.setattr(formats_answer, "_waiting", formats_answer.RUNNING + formats_answer.WAITING)
     answer = client.get(f"{PARCELS}?f=gpkg")

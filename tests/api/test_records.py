@@ -214,7 +214,7 @@ def test_chinese_terms_match_by_pairs_of_characters() -> None:
     from types import SimpleNamespace
 
     from spatial.catalog import Text
-    from spatial.ogc.records_search import rank, read_terms
+    from spatial.ogc.records.search import rank, read_terms
 
     def resource(zh: str, en: str = "x") -> Any:
         empty = Text(zh="无", en="none")
