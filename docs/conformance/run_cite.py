@@ -428,7 +428,8 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=HERE / "cite.md")
     given = parser.parse_args()
     if given.again:
-        return write(restored(given.again.read_text("utf-8")), given.output)
+        kept = [outcome for path in given.again for outcome in restored(path.read_text("utf-8"))]
+        return write(sorted(kept, key=lambda o: (o.store, list(SUITES).index(o.suite), o.corrected)), given.output)
     if given.suites is None:
         parser.error("give the folder of the suites' jars")
     if shutil.which("java") is None:
