@@ -11,7 +11,7 @@ REST := store api faults conformance portal
 UV = $$(PATH="$(CURDIR)/.tools/bin:$$PATH" command -v uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-rest test-portal test-clients lint format openapi config docs bench lock clean
+.PHONY: help demo test test-fast test-rest test-portal test-clients lint format openapi config docs bench bench-serve lock clean
 
 help:            ## 列出命令 / this list
 	@sed -n 's/^\([a-z-]*\): .*## \(.*\)/  make \1\t\2/p; s/^\([a-z-]*\):  *## \(.*\)/  make \1\t\2/p' Makefile | sort -u | expand -t 22
@@ -65,6 +65,10 @@ docs:            ## 重新生成参考文档 / regenerate the reference pages
 bench:           ## 性能对比 / measured ratios against peers
 	@$(BOOTSTRAP) test
 	$(BIN)/python benchmarks/run.py
+
+bench-serve:     ## 服务速度，与 Martin、TiTiler 等对比 / speed of serving beside its peers
+	@$(BOOTSTRAP) test
+	$(BIN)/python benchmarks/serve.py
 
 lock:            ## 更新依赖锁 / update the locks (no index address in them)
 	@$(BOOTSTRAP) python

@@ -18,7 +18,7 @@ LAST_CHUNK = b"\r\n0\r\n\r\n"
 
 
 class HTTPFailure(RuntimeError):
-    """An answer that is not 200, or none."""
+    """An answer that is neither 200 nor 204, or none."""
 
 
 class Connection:
@@ -30,13 +30,15 @@ class Connection:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def get(self, path: str) -> bytes:
-        """Body of ``GET path``; only 200 is an answer."""
+        """Body of ``GET path``; only 200, and 204 for a tile with nothing on it, are answers."""
         self._socket.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nAccept: */*\r\n\r\n".encode())
         data = bytearray()
         while (end := data.find(b"\r\n\r\n")) < 0:
             data += self._more(path)
         head = bytes(data[:end]).lower()
         del data[: end + 4]
+        if head.startswith(b"http/1.1 204"):
+            return b""
         if not head.startswith(b"http/1.1 200"):
             raise HTTPFailure(f"{self.port}{path}: {head[:60]!r} {bytes(data[:300])!r}")
         _, named, rest = head.partition(b"\r\ncontent-length:")

@@ -86,7 +86,7 @@ class Bench:
     ) -> dict[str, dict[str, float]]:
         """Requests a second and CPU ms a request (application, PostgreSQL); the servers take turns."""
         found: dict[str, list[tuple[float, ...]]] = {name: [] for name in asked}
-        for name, (server, paths) in asked.items():
+        for server, paths in asked.values():
             if headers is None:
                 load(server.port, paths, max(8, min(len(paths), 40)), 8)
         for _ in range(self.rounds):

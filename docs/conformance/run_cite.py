@@ -419,7 +419,7 @@ def main() -> int:
     parser.add_argument("suites", type=Path, nargs="?", help="folder of the suites' jars")
     parser.add_argument("--save", type=Path, help="keep the verdicts in this file")
     parser.add_argument(
-        "--again", type=Path, help="write the page from verdicts that were kept, without running anything"
+        "--again", type=Path, nargs="+", help="write the page from verdicts that were kept, without running anything"
     )
     parser.add_argument("--schemas", type=Path, help="folder of schemas.opengis.net, where there is no network")
     parser.add_argument("--store", choices=("duckdb", "postgis", "both"), default="both")

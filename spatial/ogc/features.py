@@ -8,7 +8,7 @@ one immutable version, so the page is consistent though it is many queries.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ from spatial.ogc.parameters import (
     property_parameters,
     read_items,
 )
+from spatial.store.answers import FeatureTexts
 
 if TYPE_CHECKING:
     from spatial.store.datastore import DataStore, Snapshot
@@ -134,10 +135,12 @@ async def items(datastore: DataStore, request: Request) -> Response:
     headers = {**call.headers(etag), **extra}
     if first.more and asked.wanted > len(first.features):
         return StreamingResponse(_batches(call, table, asked, first, matched), media_type=GEOJSON, headers=headers)
-    if sum(map(len, first.features)) > 4 * WRITE_BYTES:
+    texts = first.features
+    if not isinstance(texts, FeatureTexts) and sum(map(len, texts)) > 4 * WRITE_BYTES:
         return StreamingResponse(_pieces(call, table, first, matched), media_type=GEOJSON, headers=headers)
     tail = _tail(call, table, matched, len(first.features), first.more, first.fids[-1] if first.fids else None)
-    body = b"".join((b'{"type":"FeatureCollection","features":[', ",\n".join(first.features).encode(), tail))
+    features = texts.joined if isinstance(texts, FeatureTexts) else ",\n".join(texts).encode()
+    body = b"".join((b'{"type":"FeatureCollection","features":[', features, tail))
     return Response(body, media_type=GEOJSON, headers=headers)
 
 
@@ -150,8 +153,10 @@ def _tail(call: Call, table: PublishedTable, matched: int | None, returned: int,
     return b"]," + orjson.dumps(members)[1:]
 
 
-def _encode(features: list[str], separate: bool) -> list[bytes]:
+def _encode(features: Sequence[str], separate: bool) -> list[bytes]:
     """Texts of features as pieces of about `WRITE_BYTES`, separated by commas (also before the first if `separate`)."""
+    if isinstance(features, FeatureTexts):
+        return [b",\n" + features.joined if separate and features else features.joined]
     pieces: list[bytes] = []
     start = size = 0
     for index, text in enumerate(features):

@@ -6,14 +6,16 @@ coordinates are transformed and rounded here.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, overload
 
 from spatial.crs import STORAGE, ServedCRS, to_wire, transform_geometries
 from spatial.errors import FeatureNotFound, InvalidParameter
+from spatial.store.dialect import SEPARATOR
 from spatial.store.statements import returns_json
 from spatial.store.vector import ItemQuery, Page, PublishedTable, Records
 
-__all__ = ["anchor_of", "feature_of", "features_of", "page_of", "records_of"]
+__all__ = ["FeatureTexts", "anchor_of", "feature_of", "features_of", "joined_page", "page_of", "records_of"]
 
 
 def features_of(rows: list[tuple[Any, ...]], crs: ServedCRS) -> list[str]:
@@ -29,6 +31,64 @@ def features_of(rows: list[tuple[Any, ...]], crs: ServedCRS) -> list[str]:
         f'{{"type":"Feature","id":{fid},"geometry":{"null" if text is None else text},"properties":{properties}}}'
         for (fid, _, properties), text in zip(rows, texts, strict=True)
     ]
+
+
+class FeatureTexts(Sequence[str]):
+    r"""The texts of a page as they came, one after the other; cut apart only for whoever looks at single ones.
+
+    >>> texts = FeatureTexts(b"{1}\x1e{2}\x1e{3}", 2)
+    >>> texts.joined, len(texts), texts[1], list(texts)
+    (b'{1},\n{2}', 2, '{2}', ['{1}', '{2}'])
+    """
+
+    __slots__ = ("_count", "_separated", "_texts")
+
+    def __init__(self, separated: bytes, count: int) -> None:
+        mark = SEPARATOR.encode()
+        # One more than wanted was asked for, to know whether more follow.
+        if separated.count(mark) == count:
+            separated = separated[: separated.rfind(mark)] if count else b""
+        self._separated = separated
+        self._count = count
+        self._texts: list[str] | None = None
+
+    @property
+    def joined(self) -> bytes:
+        """The texts with a comma between them, as they stand in a FeatureCollection."""
+        return self._separated.replace(SEPARATOR.encode(), b",\n")
+
+    def _all(self) -> list[str]:
+        if self._texts is None:
+            self._texts = self._separated.decode().split(SEPARATOR) if self._count else []
+        return self._texts
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        return self._all()[index]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __eq__(self, other: object) -> bool:
+        return self._all() == (other._all() if isinstance(other, FeatureTexts) else other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def joined_page(fids: bytes | None, features: bytes | None, query: ItemQuery) -> Page:
+    """Page of a statement that gives all ids and all texts as one value each."""
+    if fids is None or features is None:
+        return Page([], [], False)
+    found = list(map(int, fids.split(b",")))
+    more = len(found) > query.limit
+    del found[query.limit :]
+    return Page(FeatureTexts(features, len(found)), found, more)
 
 
 def page_of(rows: list[tuple[Any, ...]], query: ItemQuery) -> Page:

@@ -19,7 +19,7 @@ from spatial.crs import ServedCRS
 from spatial.errors import InvalidFilter, SpatialError, StoreUnavailable
 from spatial.settings import Settings
 from spatial.store import editing_postgis
-from spatial.store.answers import anchor_of, feature_of, page_of, records_of
+from spatial.store.answers import anchor_of, feature_of, joined_page, page_of, records_of
 from spatial.store.dialect import COUNT_COLUMN, POSTGIS, SEPARATOR, column, quote
 from spatial.store.editing_rows import republished
 from spatial.store.generalise import GeneralisedTable, generalise
@@ -254,7 +254,7 @@ class PostGISStore:
         else:
             with self._explained(table):
                 row = await self._wires().row(statement.sql, bound, prepare=not scattered)
-            rows = [tuple(None if value is None else value.decode() for value in row)]
+            return joined_page(row[0], row[1], query)
         return page_of(_unpacked(rows), query)
 
     async def _aanchor(self, table: PublishedTable, query: ItemQuery) -> tuple[Any, ...]:

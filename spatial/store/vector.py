@@ -176,7 +176,7 @@ class ItemQuery:
 class Page:
     """A page of features, each the UTF-8 text of one GeoJSON Feature in the wire order of the CRS asked for."""
 
-    features: list[str]
+    features: Sequence[str]
     fids: list[int]
     more: bool
 
