@@ -35,10 +35,14 @@ def field_types(text):
 
 
 @pytest.fixture(scope="module")
-def copied(ogc, run_gdal, tmp_path_factory):
-    """Every collection, copied by one ``ogr2ogr`` into a GeoPackage; and the addresses that it asked."""
+def copied(ogc, run_gdal, samples, tmp_path_factory):
+    """Every vector layer, copied by one ``ogr2ogr`` into a GeoPackage; and the addresses that it asked.
+
+    The catalogue is left out: its records have lists of keywords, which a GeoPackage holds as text, and GDAL says so.
+    """
     target = tmp_path_factory.mktemp("copied") / "all.gpkg"
-    answer = run_gdal("ogr2ogr", "-f", "GPKG", str(target), f"OAPIF:{ogc}", "-oo", f"PAGE_SIZE={PAGE}", "-preserve_fid")
+    options = ["-oo", f"PAGE_SIZE={PAGE}", "-preserve_fid"]
+    answer = run_gdal("ogr2ogr", "-f", "GPKG", str(target), f"OAPIF:{ogc}", *samples.vectors, *options)
     return target, answer.requests
 
 
