@@ -15,6 +15,13 @@ def rels(document):
 @pytest.mark.requirement(
     "ogcapi-features-1/1.0", "/req/core/root-op", "/req/core/root-success", "/req/core/api-definition-op"
 )
+@pytest.mark.requirement(
+    "ogcapi-common-1/1.0",
+    "/req/landing-page/root-op",
+    "/req/landing-page/root-success",
+    "/req/landing-page/api-definition-op",
+    "/req/json/content",
+)
 @pytest.mark.parametrize("path", ["", "/"])
 def test_landing_page(client, path):
     answer = client.get(f"/ogc{path}")
@@ -185,6 +192,9 @@ def test_the_style_hash_of_the_policy_is_that_of_the_page(client):
 
 
 @pytest.mark.requirement("ogcapi-features-1/1.0", "/req/core/conformance-op", "/req/core/conformance-success")
+@pytest.mark.requirement(
+    "ogcapi-common-1/1.0", "/req/landing-page/conformance-op", "/req/landing-page/conformance-success"
+)
 def test_conformance_is_declared(get):
     classes = get("/conformance")["conformsTo"]
     for wanted in (

@@ -130,6 +130,24 @@ def found(published, cql2, crs=CRS84):
     return fids
 
 
+@pytest.mark.requirement(
+    "cql2/1.0",
+    "/req/accent-insensitive-comparison/accenti-function",
+    "/req/case-insensitive-comparison/casei-function",
+    "/req/property-property/withdraw-permissions",
+    "/req/arithmetic/arithmetic",
+    "/req/basic-spatial-functions-plus/spatial-data-types",
+    "/req/spatial-functions/spatial-functions",
+    "/req/temporal-functions/temporal-functions",
+    "/req/cql2-text/escaping",
+    "/req/cql2-text/accent-insensitive-comparison",
+    "/req/cql2-text/case-insensitive-comparison",
+    "/req/cql2-text/property-property",
+    "/req/cql2-text/arithmetic",
+    "/req/cql2-text/basic-spatial-functions-plus",
+    "/req/cql2-text/spatial-functions",
+    "/req/cql2-text/temporal-functions",
+)
 @pytest.mark.parametrize("text", CASES)
 def test_filter_finds_what_pandas_and_shapely_find(published, text):
     frame = published.frame
