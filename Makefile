@@ -7,7 +7,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 # Two processes; the tests of a file stay together and share their servers and stores.
 BOTH := -n 2 --dist loadfile
-REST := store api faults conformance portal
+REST := store api faults conformance
 UV = $$(PATH="$(CURDIR)/.tools/bin:$$PATH" command -v uv)
 
 .DEFAULT_GOAL := help
@@ -32,6 +32,8 @@ test-fast:       ## 单元测试和文档示例 / unit tests and doctests
 
 test-rest:       ## 存储、接口、故障、一致性、门户 / stores, API, faults, conformance, portal
 	$(PYTEST) -q $(BOTH) -m "not clients" $(addprefix tests/,$(REST))
+	# Apart: a browser that is driven from a test keeps an event loop, in which other tests could not run theirs.
+	$(PYTEST) -q $(BOTH) -m "not clients" tests/portal
 
 test-portal:     ## 门户单元测试 / the portal's own unit tests
 	@$(BOOTSTRAP) portal-test
