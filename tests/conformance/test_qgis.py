@@ -101,6 +101,8 @@ def _row(values, names, kinds):
             found.append(f"{float(value):.9g}")
         elif kinds[name] == "date":
             found.append(str(value)[:10])
+        elif kinds[name] == "datetime":
+            found.append(pd.Timestamp(value).tz_convert("UTC").isoformat())
         else:
             found.append(str(value))
     return found
