@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from spatial.building_block import BuildingBlock, Language, Link
 from spatial.errors import InvalidParameter, NotAcceptable
+from spatial.pages.page import weighted
 from spatial.store.vector import PublishedTable
 from tiles.answers import document_answer
 from tiles.legend import legend_document, legend_picture
@@ -31,7 +32,6 @@ from tiles.maps.answer import (
     operation,
     parameter,
     said,
-    weighted,
 )
 from tiles.maps.query import single_query
 from tiles.sld import sld_document

@@ -17,6 +17,7 @@ from spatial.crs import CRS84, ServedCRS, bbox_polygon, parse_crs
 from spatial.errors import InvalidFilter, InvalidParameter, NotAcceptable, UnknownParameter
 from spatial.ogc.formats.known import FILE_FORMATS, FileFormatName, file_media_types
 from spatial.ogc.item_selection import read_properties, read_search, read_sort
+from spatial.pages.page import weighted
 from spatial.store.cql2_text import parse_filter
 from spatial.store.vector import Interval, ItemQuery
 
@@ -42,6 +43,7 @@ __all__ = [
     "read_items",
     "read_language",
     "read_parameters",
+    "whole_number",
 ]
 
 Language = Literal["zh", "en"]
@@ -137,20 +139,6 @@ def _choice(parameters: Mapping[str, str], name: str, allowed: Collection[str], 
     return value
 
 
-def _weighted(header: str) -> list[str]:
-    """Entries of an ``Accept``-like header, best first; those with q=0 are left out."""
-    entries = []
-    for position, part in enumerate(header.split(",")[:50]):
-        name, *options = (piece.strip().lower() for piece in part.split(";"))
-        weight = 1.0
-        for option in options:
-            if option.startswith("q="):
-                weight = float(option[2:]) if _NUMBER.fullmatch(option[2:]) else 0.0
-        if name and weight > 0:
-            entries.append((-weight, position, name))
-    return [name for _, _, name in sorted(entries)]
-
-
 def _language(tag: str) -> Language | None:
     primary = tag.strip().lower().replace("_", "-").partition("-")[0]
     return primary if primary in ("zh", "en") else None  # type: ignore[return-value]
@@ -169,7 +157,7 @@ def read_language(request: Request, parameters: Mapping[str, str]) -> Language:
                 allowed=["zh", "en"],
             )
         return language
-    for tag in _weighted(request.headers.get("accept-language", "")):
+    for tag in weighted(request.headers.get("accept-language", "")):
         language = _language(tag)
         if language is not None:
             return language
@@ -204,7 +192,7 @@ def read_format(
     accept = request.headers.get("accept")
     if accept is None or accept == "*/*":
         return "json"
-    kinds = _weighted(accept)
+    kinds = weighted(accept)
     for kind in kinds:
         if kind in {"text/html", "application/xhtml+xml", "text/*"}:
             return "html"
@@ -222,7 +210,8 @@ def read_format(
     )
 
 
-def _integer(parameters: Mapping[str, str], name: str, least: int, default: int) -> int:
+def whole_number(parameters: Mapping[str, str], name: str, least: int, default: int) -> int:
+    """An integer parameter of at least `least`; `InvalidParameter` for anything else."""
     text = parameters.get(name)
     if text is None:
         return default
@@ -406,7 +395,7 @@ def read_items(
     InvalidParameter, UnknownProperty, UnknownCRS, InvalidFilter
     """
     # Features P1, /req/core/fc-limit-response-1: a limit above the maximum is lowered, not refused.
-    limit = min(_integer(parameters, "limit", 1, default_limit), max_page)
+    limit = min(whole_number(parameters, "limit", 1, default_limit), max_page)
     after = parameters.get("after")
     if after is not None and feature_id(after) is None:
         raise InvalidParameter(
@@ -427,7 +416,7 @@ def read_items(
     query = ItemQuery(
         limit=limit,
         after=None if after is None else feature_id(after),
-        offset=_integer(parameters, "offset", 0, 0),
+        offset=whole_number(parameters, "offset", 0, 0),
         area=_bbox(parameters["bbox"], bbox_crs) if "bbox" in parameters else None,
         interval=interval,
         equals=equals,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from spatial.catalog import Layer, Text
 
-__all__ = ["Crumb", "Language", "Page", "page_of", "wants_html"]
+__all__ = ["Crumb", "Language", "Page", "page_of", "wants_html", "weighted"]
 
 Language = Literal["zh", "en"]
 Crumb = tuple[str | None, str]
@@ -53,8 +53,12 @@ _STEPS: dict[str, tuple[str, str]] = {
 _NO_PAGE = frozenset({"map", "coverage", "legend", "position", "radius", "area", "cube", "trajectory", "corridor"})
 
 
-def _weighted(header: str) -> list[str]:
-    """Names of an ``Accept``-like header, best first; q=0 is left out."""
+def weighted(header: str) -> list[str]:
+    """Names of an ``Accept``-like header, best first; those with q=0 are left out.
+
+    >>> weighted("image/webp;q=0.5, image/png, text/html;q=0")
+    ['image/png', 'image/webp']
+    """
     entries = []
     for position, part in enumerate(header.split(",")[:50]):
         name, *options = (piece.strip().lower() for piece in part.split(";"))
@@ -75,7 +79,7 @@ def wants_html(request: Request) -> bool:
     wanted = request.query_params.get("f")
     if wanted is not None:
         return wanted.strip().lower() in {"html", *_HTML}
-    for kind in _weighted(request.headers.get("accept", "")):
+    for kind in weighted(request.headers.get("accept", "")):
         if kind in _HTML:
             return True
         if kind in {"*/*", "application/*"} or "json" in kind:
@@ -84,7 +88,7 @@ def wants_html(request: Request) -> bool:
 
 
 def _language(request: Request) -> Language:
-    tags = [request.query_params.get("lang", ""), *_weighted(request.headers.get("accept-language", ""))]
+    tags = [request.query_params.get("lang", ""), *weighted(request.headers.get("accept-language", ""))]
     for tag in tags:
         match tag.strip().lower().replace("_", "-").partition("-")[0]:
             case "zh":

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from spatial.errors import InvalidParameter, NotAcceptable
+from spatial.pages.page import weighted
 from tiles.answers import PROGRAM, choice, matches
 from tiles.maps.query import single_query
 from tiles.raster import TilePool
@@ -36,7 +37,6 @@ __all__ = [
     "picture_format",
     "ref",
     "said",
-    "weighted",
 ]
 
 REL = "http://www.opengis.net/def/rel/ogc/1.0"
@@ -60,27 +60,6 @@ def base_address(datastore: DataStore, request: Request) -> str:
     if datastore.settings.public_url is not None:
         return datastore.settings.url
     return str(request.base_url).rstrip("/")
-
-
-def weighted(header: str) -> list[str]:
-    """Entries of an ``Accept``-like header, best first; those with q=0 are left out.
-
-    >>> weighted("image/webp;q=0.5, image/png, text/html;q=0")
-    ['image/png', 'image/webp']
-    """
-    entries = []
-    for position, part in enumerate(header.split(",")[:50]):
-        name, *options = (piece.strip().lower() for piece in part.split(";"))
-        weight = 1.0
-        for option in options:
-            if option.startswith("q="):
-                try:
-                    weight = float(option[2:])
-                except ValueError:
-                    weight = 0.0
-        if name and weight > 0:
-            entries.append((-weight, position, name))
-    return [name for _, _, name in sorted(entries)]
 
 
 def picture_format(request: Request, wanted: str | None) -> str:

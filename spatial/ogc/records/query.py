@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from spatial.crs import CRS84, bbox_polygon, parse_crs
 from spatial.errors import InvalidParameter
-from spatial.ogc.parameters import FILTER_LANGUAGES, parse_datetime, read_language
+from spatial.ogc.parameters import FILTER_LANGUAGES, parse_datetime, read_language, whole_number
 from spatial.ogc.records.search import rank, read_terms
 from spatial.store.cql2_text import parse_filter
 from spatial.store.record_filter import Kind, Span, compile_record_filter
@@ -134,20 +134,6 @@ def _words(parameters: Mapping[str, str], name: str) -> tuple[str, ...]:
     return words
 
 
-def _whole(parameters: Mapping[str, str], name: str, least: int, default: int) -> int:
-    text = parameters.get(name)
-    if text is None:
-        return default
-    if not re.fullmatch(r"\+?\d{1,18}", text, re.ASCII) or int(text) < least:
-        raise InvalidParameter(
-            f"参数 {name} 应为不小于 {least} 的整数，收到 {text[:40]!r}",
-            f"{name} must be an integer of at least {least}, got {text[:40]!r}",
-            parameter=name,
-            value=text[:200],
-        )
-    return int(text)
-
-
 def _area(parameters: Mapping[str, str]) -> Any:
     crs = parse_crs(parameters["bbox-crs"], parameter="bbox-crs") if "bbox-crs" in parameters else CRS84
     parts = parameters["bbox"].split(",")
@@ -268,8 +254,8 @@ def read_records(request: Any, parameters: Mapping[str, str]) -> RecordsRequest:
         tests=tuple(tests),
         terms=terms,
         sort=_sort(parameters["sortby"]) if "sortby" in parameters else (),
-        limit=min(_whole(parameters, "limit", 1, DEFAULT_LIMIT), MAX_LIMIT),
-        offset=_whole(parameters, "offset", 0, 0),
+        limit=min(whole_number(parameters, "limit", 1, DEFAULT_LIMIT), MAX_LIMIT),
+        offset=whole_number(parameters, "offset", 0, 0),
         facets=read_facets(parameters.get("facets", "")),
         language=language,
     )
