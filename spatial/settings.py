@@ -38,6 +38,9 @@ class Settings(BaseSettings):
         PROJECT_ROOT, description="Folder that relative `source.uri` of layers start from. 源数据根目录。"
     )
     var_dir: Path = Field(PROJECT_ROOT / "var", description="Folder of everything written at run time. 运行数据目录。")
+    scenes_path: Path | None = Field(
+        None, description="Folder of the collections of scenes; default `var_dir/scenes`. 影像集目录。"
+    )
     store: Literal["duckdb", "postgis"] = Field("duckdb", description="Vector store. 矢量存储引擎。")
     postgis_dsn: SecretStr | None = Field(
         None, description="libpq address of PostGIS; required by `ONEMAP_STORE=postgis`. PostGIS 连接串。"
@@ -130,6 +133,11 @@ class Settings(BaseSettings):
         if self.edit == "key" and self.edit_key is None:
             raise ValueError("ONEMAP_EDIT=key 需要设置 ONEMAP_EDIT_KEY / ONEMAP_EDIT=key needs ONEMAP_EDIT_KEY")
         return self
+
+    @property
+    def scenes_dir(self) -> Path:
+        """Folder of the collections of scenes (STAC)."""
+        return self.scenes_path or self.var_dir / "scenes"
 
     @property
     def url(self) -> str:

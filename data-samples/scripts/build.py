@@ -32,6 +32,7 @@ MODULES = (
     "reflectance",
     "site_marks",
     "river_levels",
+    "lake_levels",
 )
 """Modules of the further steps, each after what it reads."""
 

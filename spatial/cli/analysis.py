@@ -85,6 +85,7 @@ def run(
         result = run_analysis(store, analysis, parameters, progress=progress, publish=publish, out=out, report=report)
     document = result.document() | {
         "rasters": {name: str(path) for name, path in result.rasters.items()},
+        "features": {name: str(path) for name, path in result.features.items()},
         "documents": {kind: str(path) for kind, path in result.documents.items()},
     }
     emit(document, as_json, lambda: _show(result))
@@ -216,6 +217,7 @@ def _list_parameters(analysis: str, model: type[BaseModel], as_json: bool) -> No
 
 def _show(result: RunResult) -> None:
     rows: list[tuple[str, Any]] = [(name, path) for name, path in result.rasters.items()]
+    rows += list(result.features.items())
     rows += [(say("图层", "layer"), layer) for layer in result.layers.values()]
     rows += [(say("报告", "report"), path) for path in result.documents.values()]
     table(result.analysis, (say("结果", "result"), say("位置", "where")), rows)

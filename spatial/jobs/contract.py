@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from spatial.catalog import Band, Layer, Text
+from spatial.catalog import Attribute, Band, Layer, Text
 
 if TYPE_CHECKING:
     import geopandas
@@ -35,6 +36,9 @@ __all__ = [
     "Progress",
     "RasterInput",
     "RasterOutput",
+    "SceneBand",
+    "SceneRecord",
+    "SceneSeries",
     "bilingual",
     "parameter_texts",
 ]
@@ -92,7 +96,8 @@ class InputSpec:
 
     role: str
     layer: str
-    kind: Literal["raster", "vector"]
+    """Id of the layer; of a role of kind ``scenes`` that of a collection of scenes (see `spatial.scenes`)."""
+    kind: Literal["raster", "vector", "scenes"]
     title: Text
     optional: bool = False
     resampling: Literal["exact", "bilinear", "nearest"] = "exact"
@@ -153,6 +158,46 @@ class RasterInput(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class SceneBand:
+    """How the numbers of one band of a scene are meant: ``value = stored · scale + offset``."""
+
+    nodata: float | None
+    scale: float = 1.0
+    offset: float = 0.0
+    unit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SceneRecord:
+    """One scene (影像): when, by what, and its bands by common name."""
+
+    id: str
+    time: datetime
+    """In UTC, with its zone."""
+    platform: str
+    bands: Mapping[str, SceneBand]
+    properties: Mapping[str, Any]
+    """Properties of the STAC item as they are: processing baseline, provider's flags, sun angles …"""
+
+
+class SceneSeries(Protocol):
+    """Scenes of one collection in the order of their time, read by window on the run's grid."""
+
+    layer: Layer
+    """The collection as a layer definition of kind ``scenes``: title, licence, mark of synthetic data."""
+    version: str
+
+    records: tuple[SceneRecord, ...]
+    """The scenes that touch the run's grid, oldest first."""
+    refused: tuple[tuple[str, str], ...]
+    """Scenes of the collection that cannot be read at all: the reason in Chinese and English."""
+
+    def read(self, scene: int, band: str, row: int, col: int, height: int, width: int) -> NDArray[Any]:
+        """Stored numbers (height, width) in the file's dtype, nearest cell; outside the scene its nodata value."""
+        ...
+
+
 @dataclass(frozen=True)
 class Inputs:
     """Everything an analysis may read."""
@@ -173,6 +218,8 @@ class Inputs:
     """Threads that the run may use (`analyses.blocks.run_blocks`)."""
     scheduler: str | None = None
     """Dask scheduler whose workers compute the blocks; None: this process."""
+    scenes: Mapping[str, SceneSeries] = field(default_factory=dict)
+    """Role → scenes; missing optional roles are absent."""
 
 
 class RasterOutput(Protocol):
@@ -199,6 +246,26 @@ class Outputs(Protocol):
         self, name: str, *, bands: tuple[Band, ...], dtype: str, nodata: float, title: Text, style: Mapping[str, Any]
     ) -> RasterOutput:
         """Open the raster `name` on the run's grid; it is written aside and becomes a COG at the end."""
+        ...
+
+    def features(
+        self,
+        name: str,
+        frame: geopandas.GeoDataFrame,
+        *,
+        fields: tuple[Attribute, ...],
+        title: Text,
+        style: Mapping[str, Any],
+        kind: Literal["vector", "stations"] = "vector",
+        time_field: str | None = None,
+        station_field: str | None = None,
+        id_field: str | None = None,
+        class_field: str | None = None,
+    ) -> None:
+        """Keep the features `name` (EPSG:4490, columns as `fields`): a GeoPackage, and a vector layer when published.
+
+        ``stations`` has one feature an observation, named by `station_field` and dated by `time_field`.
+        """
         ...
 
 
@@ -251,10 +318,12 @@ class Analysis(Protocol):
     """Layers that every run reads. An analysis whose parameters choose them has a classmethod
     ``inputs_of(parameters) -> tuple[InputSpec, ...]`` beside it, which is asked instead."""
     base: ClassVar[str]
-    """Role of the raster whose grid is the run's grid."""
+    """Role of the raster whose grid is the run's grid. Of a role of kind ``scenes`` it is the grid of that collection, of
+    kind ``vector`` one of 30″ cells over its features, for runs that write no raster."""
     result_theme: ClassVar[tuple[str, ...]]
     rasters: ClassVar[Mapping[str, Text]]
     """Result rasters: name → title; the first is the result, the others explain it (unless the class has
-    ``equal_rasters = True``: then each layer and file bears the name of its raster)."""
+    ``equal_rasters = True``: then each layer and file bears the name of its raster). Result features have names of
+    their own, which are titled where they are made (`Outputs.features`)."""
 
     def run(self, inputs: Inputs, parameters: Any, outputs: Outputs, progress: Progress) -> AnalysisResult: ...

@@ -18,20 +18,24 @@ from typing import TYPE_CHECKING, Any
 
 from spatial.crs import STORAGE
 from spatial.errors import InvalidParameter, LayerDefinitionInvalid, LayerNotFound, LayerNotPublished
-from spatial.jobs.contract import Analysis, Inputs, InputSpec, Parameters
+from spatial.jobs.contract import Analysis, Inputs, InputSpec, Parameters, SceneBand, SceneRecord, SceneSeries
 from spatial.jobs.reading import GridRaster
 from spatial.store.vector import ItemQuery
 
 if TYPE_CHECKING:
     import geopandas
+    from numpy.typing import NDArray
     from odc.geo.geobox import GeoBox
 
     from spatial.catalog import Layer
+    from spatial.scenes.reading import SceneReader
     from spatial.store.datastore import DataStore, Snapshot
 
 __all__ = ["OpenedInputs", "crop", "load_rules", "open_inputs", "replaced_inputs", "window_of"]
 
 _ALL = 2**31 - 1
+_CELL = 1 / 120
+"""Cell of a run that has no raster, degrees."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,8 @@ def replaced_inputs(
 
 def _require_alike(snapshot: Snapshot, analysis: type[Analysis], spec: InputSpec, layer_id: str) -> None:
     """A layer of metres must not stand for one of kilometres: the analysis would not notice."""
+    if spec.kind == "scenes":
+        return  # every scene is checked for itself: bands, calibration, masks
     layer = snapshot.raster(layer_id).layer if spec.kind == "raster" else snapshot.vector(layer_id).layer
     try:
         usual = snapshot.catalog[spec.layer]
@@ -194,16 +200,14 @@ def open_inputs(
     from spatial.store.raster import open_raster
 
     specs = replaced_inputs(snapshot, analysis, parameters, layers)
-    base_spec = specs[analysis.base]
     try:
-        base_raster = snapshot.raster(base_spec.layer)
+        base, window = _base_grid(datastore, snapshot, specs[analysis.base], parameters)
     except (LayerNotFound, LayerNotPublished) as error:
-        raise _missing(base_spec, analysis, error) from error
-    base = base_raster.grid
-    window = window_of(base, parameters.bbox)
+        raise _missing(specs[analysis.base], analysis, error) from error
     grid = crop(base, window)
     rasters: dict[str, Any] = {}
     frames: dict[str, geopandas.GeoDataFrame] = {}
+    scenes: dict[str, SceneSeries] = {}
     used: dict[str, tuple[InputSpec, Layer, str]] = {}
     missing: list[InputSpec] = []
     with ExitStack() as stack:
@@ -214,6 +218,11 @@ def open_inputs(
                     dataset = stack.enter_context(open_raster(raster.path))
                     rasters[role] = GridRaster(dataset, raster, base, window[:2], spec.resampling)
                     used[role] = (spec, raster.layer, raster.version)
+                elif spec.kind == "scenes":
+                    reader = _scenes(datastore, spec.layer, grid)
+                    stack.callback(reader.close)
+                    scenes[role] = reader
+                    used[role] = (spec, reader.layer, reader.version)
                 else:
                     table = snapshot.vector(spec.layer)
                     whole = spec.extent == "whole"
@@ -234,8 +243,69 @@ def open_inputs(
             scratch=str(scratch),
             threads=datastore.settings.threads_of_a_run,
             scheduler=datastore.settings.dask_scheduler,
+            scenes=scenes,
         )
         yield OpenedInputs(inputs, used, tuple(missing), digests)
+
+
+def _base_grid(
+    datastore: DataStore, snapshot: Snapshot, spec: InputSpec, parameters: Parameters
+) -> tuple[GeoBox, tuple[int, int, int, int]]:
+    """The grid of the base layer and the window of it that the run works on."""
+    if spec.kind == "raster":
+        base = snapshot.raster(spec.layer).grid
+        return base, window_of(base, parameters.bbox)
+    if spec.kind == "scenes":
+        from spatial.scenes.collection import open_collection
+        from spatial.scenes.reading import grid_of
+
+        # Its cells do not depend on the window, so the window itself can be the base.
+        base = grid_of(open_collection(datastore.settings.scenes_dir, spec.layer), parameters.bbox)
+        return base, (0, 0, base.shape.y, base.shape.x)
+    from affine import Affine
+    from odc.geo.geobox import GeoBox
+
+    west, south, east, north = snapshot.vector(spec.layer).extent
+    col0, col1 = math.floor(west / _CELL), math.ceil(east / _CELL)
+    row0, row1 = math.floor((90 - north) / _CELL), math.ceil((90 - south) / _CELL)
+    shape = (max(row1 - row0, 1), max(col1 - col0, 1))
+    base = GeoBox(shape, Affine(_CELL, 0, col0 * _CELL, 0, -_CELL, 90 - row0 * _CELL), "EPSG:4490")
+    return base, window_of(base, parameters.bbox)
+
+
+def _scenes(datastore: DataStore, collection_id: str, grid: GeoBox) -> _Scenes:
+    from spatial.scenes.collection import open_collection
+    from spatial.scenes.reading import SceneReader
+
+    return _Scenes(SceneReader(open_collection(datastore.settings.scenes_dir, collection_id), grid))
+
+
+class _Scenes:
+    """Scenes as an analysis reads them (see `SceneSeries`)."""
+
+    def __init__(self, reader: SceneReader) -> None:
+        self.layer, self.version = reader.layer, reader.version
+        self._reader = reader
+        self.records = tuple(
+            SceneRecord(
+                item.id,
+                item.time,
+                item.platform,
+                {n: SceneBand(a.nodata, a.scale, a.offset, a.unit) for n, a in item.assets.items()},
+                item.properties,
+            )
+            for item in reader.items
+        )
+        self.refused = tuple((error.zh, error.en) for error in reader.refused)
+        """Items of the collection that cannot be used: the reason in Chinese and English."""
+
+    def read(self, scene: int, band: str, row: int, col: int, height: int, width: int) -> NDArray[Any]:
+        """See `SceneSeries.read`."""
+        return self._reader.read(scene, band, row, col, height, width)
+
+    def close(self) -> None:
+        """Close the files."""
+        self._reader.close()
 
 
 def _area(grid: GeoBox) -> Any:

@@ -1,4 +1,4 @@
-"""Writing the result rasters of a run block by block, aside, and turning them into COGs at the end."""
+"""What a run writes, aside: result rasters block by block, which become COGs at the end, and result features."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from spatial.catalog import Band, Text
+from spatial.catalog import Attribute, Band, Text
 from spatial.store.cog import assemble, creation_options
 from spatial.store.tile_pyramid import BlockEncoder, EncodedBlock, TilePyramid
 
 if TYPE_CHECKING:
+    import geopandas
     from numpy.typing import NDArray
     from odc.geo.geobox import GeoBox
 
-__all__ = ["BlockOutputs", "WrittenRaster"]
+__all__ = ["BlockOutputs", "WrittenFeatures", "WrittenRaster"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,26 @@ class WrittenRaster:
         assemble(target, self.tiles, self.empty)
         self.empty.unlink()
         self.tiles.path.unlink()
+
+
+@dataclass(frozen=True)
+class WrittenFeatures:
+    """Result features, still in memory (see `Outputs.features`)."""
+
+    name: str
+    frame: geopandas.GeoDataFrame
+    fields: tuple[Attribute, ...]
+    title: Text
+    style: Mapping[str, Any]
+    kind: Literal["vector", "stations"] = "vector"
+    time_field: str | None = None
+    station_field: str | None = None
+    id_field: str | None = None
+    class_field: str | None = None
+
+    def to_geopackage(self, target: Path) -> None:
+        """Write the features as one layer of a GeoPackage, EPSG:4490."""
+        self.frame.to_file(target, layer=self.name, driver="GPKG", engine="pyogrio")
 
 
 class _BlockRaster:
@@ -67,6 +88,7 @@ class BlockOutputs:
         self._grid = grid
         self._scratch = scratch
         self._open: dict[str, _BlockRaster] = {}
+        self.written_features: list[WrittenFeatures] = []
 
     def raster(
         self, name: str, *, bands: tuple[Band, ...], dtype: str, nodata: float, title: Text, style: Mapping[str, Any]
@@ -89,6 +111,41 @@ class BlockOutputs:
         tiles = TilePyramid(self._scratch / f"{name}.tiles", encoder, len(bands))
         self._open[name] = _BlockRaster(WrittenRaster(name, bands, title, dict(style), empty, tiles))
         return self._open[name]
+
+    def features(
+        self,
+        name: str,
+        frame: geopandas.GeoDataFrame,
+        *,
+        fields: tuple[Attribute, ...],
+        title: Text,
+        style: Mapping[str, Any],
+        kind: Literal["vector", "stations"] = "vector",
+        time_field: str | None = None,
+        station_field: str | None = None,
+        id_field: str | None = None,
+        class_field: str | None = None,
+    ) -> None:
+        """See `Outputs.features`."""
+        if name in self._open or any(name == known.name for known in self.written_features):
+            raise ValueError(f"result {name!r} is there already")
+        lacking = [field.name for field in fields if field.name not in frame.columns]
+        if lacking or frame.crs is None or frame.crs.to_epsg() != 4490:
+            raise ValueError(f"features {name!r}: CRS {frame.crs}, missing fields {lacking}")
+        self.written_features.append(
+            WrittenFeatures(
+                name,
+                frame[[*(field.name for field in fields), frame.geometry.name]].rename_geometry("geometry"),
+                fields,
+                title,
+                dict(style),
+                kind,
+                time_field,
+                station_field,
+                id_field,
+                class_field,
+            )
+        )
 
     def close(self) -> list[WrittenRaster]:
         """Close every raster; they can be put together now."""

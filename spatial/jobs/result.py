@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 from spatial.catalog import Layer, Source, Synthetic, Text
 from spatial.errors import InvalidParameter
 from spatial.jobs.contract import Analysis, AnalysisResult, Explanation, Parameters
+from spatial.jobs.outputs import WrittenFeatures
 
 if TYPE_CHECKING:
+    import geopandas
     import xarray
     from odc.geo.geobox import GeoBox
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from spatial.jobs.outputs import WrittenRaster
 
 __all__ = [
+    "GEOPACKAGE",
     "GEOTIFF",
     "RunResult",
     "explanation_links",
@@ -34,6 +37,8 @@ __all__ = [
 
 GEOTIFF = "image/tiff; application=geotiff"
 """Media type of a result raster."""
+GEOPACKAGE = "application/geopackage+sqlite3"
+"""Media type of result features."""
 _GRADES = ("公开", "内部", "敏感")
 
 
@@ -56,6 +61,8 @@ class RunResult:
     provenance : mapping
     documents : mapping of str to Path
         ``docx``, ``pdf`` → file of the report; empty if none was written.
+    features : mapping of str to Path
+        Name → GeoPackage, EPSG:4490.
     """
 
     analysis: str
@@ -66,6 +73,7 @@ class RunResult:
     notes: tuple[dict[str, str], ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     documents: Mapping[str, Path] = field(default_factory=dict)
+    features: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def not_assessed(self) -> list[str]:
@@ -88,6 +96,19 @@ class RunResult:
         array.attrs["provenance"] = json.dumps(self.provenance, ensure_ascii=False)
         return array
 
+    def frame(self, name: str) -> geopandas.GeoDataFrame:
+        """Result features as a GeoDataFrame, EPSG:4490."""
+        import geopandas
+
+        if name not in self.features:
+            raise InvalidParameter(
+                f"结果中没有要素 {name!r}，现有：{'、'.join(self.features)}",
+                f"no features {name!r} in the result; there are {', '.join(self.features)}",
+                parameter="name",
+                allowed=list(self.features),
+            )
+        return geopandas.read_file(self.features[name])
+
     def table(self, name: str) -> Any:
         """A result table as a pandas DataFrame."""
         import pandas as pd
@@ -99,6 +120,7 @@ class RunResult:
         return {
             "analysis": self.analysis,
             "rasters": {name: {"type": GEOTIFF} for name in self.rasters},
+            "features": {name: {"type": GEOPACKAGE} for name in self.features},
             "layers": dict(self.layers),
             "documents": {kind: {"file": path.name} for kind, path in self.documents.items()},
             "tables": dict(self.tables),
@@ -113,6 +135,7 @@ class RunResult:
             f"{kind}: {', '.join(names)}"
             for kind, names in (
                 ("rasters", self.rasters),
+                ("features", self.features),
                 ("tables", self.tables),
                 ("documents", self.documents),
                 ("not assessed", self.not_assessed),
@@ -230,7 +253,7 @@ def result_layer_id(analysis_id: str, job_id: str, raster: str | None = None) ->
 def result_layer(
     layer_id: str,
     analysis: type[Analysis],
-    raster: WrittenRaster,
+    written: WrittenRaster | WrittenFeatures,
     opened: OpenedInputs,
     record: Mapping[str, Any],
     sha256: str,
@@ -241,9 +264,23 @@ def result_layer(
     credits = list(dict.fromkeys((a.zh, a.en) for a in (layer.source.attribution for layer in layers)))
     not_assessed = [f.title for f in opened.missing]
     stamp = str(record["time"])
+    described: dict[str, Any]
+    if isinstance(written, WrittenFeatures):
+        ending = "gpkg"
+        described = {
+            "kind": written.kind,
+            "fields": written.fields,
+            "time_field": written.time_field,
+            "station_field": written.station_field,
+            "id_field": written.id_field,
+            "class_field": written.class_field,
+        }
+    else:
+        ending = "tif"
+        described = {"kind": "raster", "bands": written.bands}
     return Layer(
         id=layer_id,
-        title=Text(zh=f"{raster.title.zh}（{stamp[:10]}）", en=f"{raster.title.en} ({stamp[:10]})"),
+        title=Text(zh=f"{written.title.zh}（{stamp[:10]}）", en=f"{written.title.en} ({stamp[:10]})"),
         description=Text(
             zh=f"{analysis.description.zh} 计算时间 {stamp}。"
             + (f" 缺少输入：{'、'.join(t.zh for t in not_assessed)}。" if not_assessed else ""),
@@ -251,9 +288,8 @@ def result_layer(
             + (f" Missing inputs: {', '.join(t.en for t in not_assessed)}." if not_assessed else ""),
         ),
         theme=analysis.result_theme,
-        kind="raster",
         source=Source(
-            uri=f"results/{layer_id}.tif",
+            uri=f"results/{layer_id}.{ending}",
             version="1",
             sha256=sha256,
             licence="; ".join(dict.fromkeys(layer.source.licence for layer in layers)),
@@ -263,8 +299,7 @@ def result_layer(
             ),
             origin=f"{analysis.id} {analysis.version}, onemap-hubei {software_version()}, job {record['job']}",
         ),
-        bands=raster.bands,
-        style=dict(raster.style),
+        style=dict(written.style),
         # A result shows at least as much as its most restricted input.
         grade=max((layer.grade for layer in layers), key=_GRADES.index, default="公开"),
         synthetic=Synthetic(
@@ -279,4 +314,5 @@ def result_layer(
         keywords=("分析结果", "result", analysis.id),
         derived_from=tuple(dict.fromkeys(layer.id for layer in layers)),
         provenance=dict(record),
+        **described,
     )

@@ -22,11 +22,13 @@ from typing import TYPE_CHECKING, Any
 from spatial.errors import LayerNotFound
 from spatial.jobs.contract import Analysis, Explanation, Progress
 from spatial.jobs.inputs import OpenedInputs, open_inputs
-from spatial.jobs.outputs import BlockOutputs, WrittenRaster
+from spatial.jobs.outputs import BlockOutputs, WrittenFeatures, WrittenRaster
 from spatial.jobs.registry import analysis as find_analysis
 from spatial.jobs.registry import check_parameters
 from spatial.jobs.reporting import Documents, Writer, material_of_run, report_writer, wants_report
 from spatial.jobs.result import RunResult, explanation_links, provenance, result_layer, result_layer_id
+from spatial.store.storage_frame import storage_frame
+from spatial.store.window import read_window
 
 if TYPE_CHECKING:
     from spatial.store.datastore import DataStore
@@ -136,7 +138,7 @@ def run_analysis(
         done = RunResult(
             analysis=analysis_id,
             rasters=cogs,
-            layers=_layer_ids(analysis, written, job_id) if publish else {},
+            layers=_layer_ids(analysis, written, outputs.written_features, job_id) if publish else {},
             tables=result.tables,
             factors=tuple(
                 {
@@ -163,10 +165,16 @@ def run_analysis(
             raise JobDismissed(job_id)
         if publish:
             _publish(datastore, analysis, written, cogs, opened, record, done.layers, result.explanations)
+            _publish_features(datastore, analysis, outputs.written_features, opened, record, done.layers)
+        kept_features = _keep_features(datastore, outputs.written_features, scratch, out, job_id)
         paths = _keep(datastore, written, cogs, done.layers, out, job_id, equal=_equals(analysis))
         kept = _keep_documents(datastore, documents, done.layers, out, job_id)
     return replace(
-        done, rasters=paths, documents=kept, notes=(*done.notes, *(note.model_dump() for note in documents.notes))
+        done,
+        rasters=paths,
+        features=kept_features,
+        documents=kept,
+        notes=(*done.notes, *(note.model_dump() for note in documents.notes)),
     )
 
 
@@ -223,11 +231,15 @@ def _in_order(written: list[WrittenRaster], analysis: type[Analysis]) -> list[Wr
     return sorted(written, key=lambda raster: place.get(raster.name, len(place)))
 
 
-def _layer_ids(analysis: type[Analysis], written: list[WrittenRaster], job_id: str) -> dict[str, str]:
-    return {
+def _layer_ids(
+    analysis: type[Analysis], written: list[WrittenRaster], features: list[WrittenFeatures], job_id: str
+) -> dict[str, str]:
+    rasters = {
         raster.name: result_layer_id(analysis.id, job_id, raster.name if index or _equals(analysis) else None)
         for index, raster in enumerate(written)
     }
+    # No feature found is a result, but no layer.
+    return rasters | {f.name: result_layer_id(analysis.id, job_id, f.name) for f in features if len(f.frame)}
 
 
 def _equals(analysis: type[Analysis]) -> bool:
@@ -253,6 +265,39 @@ def _publish(
         layer = result_layer(layer_id, analysis, raster, opened, {**record, **links.get(raster.name, {})}, digest)
         if not _published_by(current, layer_id, str(record["job"])):
             datastore.publish_raster(layer, cogs[raster.name], sha256=digest, ready=True)
+
+
+def _publish_features(
+    datastore: DataStore,
+    analysis: type[Analysis],
+    features: list[WrittenFeatures],
+    opened: OpenedInputs,
+    record: Mapping[str, Any],
+    layers: Mapping[str, str],
+) -> None:
+    current = datastore.snapshot()
+    for written in features:
+        layer_id = layers.get(written.name)
+        if layer_id is None or _published_by(current, layer_id, str(record["job"])):
+            continue
+        window = read_window(datastore.settings.layers_dir)
+        digest = hashlib.sha256(written.frame.to_wkb().to_csv().encode()).hexdigest()
+        layer = result_layer(layer_id, analysis, written, opened, record, digest)
+        datastore.publish_vector(layer, storage_frame(layer, written.frame, window=window), sha256=digest)
+
+
+def _keep_features(
+    datastore: DataStore, features: list[WrittenFeatures], scratch: Path, out: Path | None, job_id: str
+) -> dict[str, Path]:
+    """Move the features, as GeoPackages, to where the caller finds them."""
+    paths: dict[str, Path] = {}
+    for written in features:
+        aside = scratch / f"{written.name}.gpkg"
+        written.to_geopackage(aside)
+        folder = results_folder(datastore, job_id) if out is None else out.parent
+        paths[written.name] = folder / (aside.name if out is None else f"{out.stem}-{aside.name}")
+        _move(aside, paths[written.name])
+    return paths
 
 
 def _published_by(snapshot: Any, layer_id: str, job_id: str) -> bool:
