@@ -6,6 +6,7 @@
 
     sp.catalog()                                        # what there is
     dem = sp.open_layer("dem", bbox=(114.0, 30.3, 114.6, 30.8))
+    cube = sp.open_scenes("honghu-scenes", time=("2018-01-01", "2018-12-31"), bands=["green", "swir1"])
     result = sp.run("urban-suitability", bbox=(114.0, 30.3, 114.6, 30.8), offroad_speed_kmh=5)
     server = sp.connect("http://127.0.0.1:8000")        # the same verbs over HTTP
 
@@ -19,11 +20,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from spatial.client import connect
-    from spatial.library import catalog, open_layer, run
+    from spatial.library import catalog, open_layer, open_scenes, run
 
-__all__ = ["catalog", "connect", "open_layer", "run"]
+__all__ = ["catalog", "connect", "open_layer", "open_scenes", "run"]
 
-_HOME = {"connect": "spatial.client", "open_layer": "spatial.library", "run": "spatial.library"}
+_HOME = {
+    "connect": "spatial.client",
+    "open_layer": "spatial.library",
+    "open_scenes": "spatial.library",
+    "run": "spatial.library",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from spatial.jobs.result import RunResult
     from spatial.store.datastore import DataStore, Snapshot
 
-__all__ = ["CatalogView", "catalog", "open_layer", "run"]
+__all__ = ["CatalogView", "catalog", "open_layer", "open_scenes", "run"]
 
 _lock = threading.Lock()
 _stores: dict[Any, DataStore] = {}
@@ -167,6 +167,32 @@ def open_layer(
     if array.ndim == 3:
         array = array.assign_coords(band=[band.name for band in layer.bands])
     return array
+
+
+def open_scenes(
+    collection: str,
+    *,
+    bbox: tuple[float, float, float, float] | None = None,
+    time: tuple[str, str] | None = None,
+    bands: Sequence[str] | None = None,
+    crs: str | None = None,
+    resolution: float | None = None,
+    scaled: bool = True,
+) -> xarray.Dataset:
+    """Scenes of a collection as a lazy cube (time, y, x), one variable a band; see `spatial.scenes.cube.open_cube`.
+
+    Raises
+    ------
+    LayerNotFound
+        Lists the collections that there are.
+    InvalidParameter, LayerEmpty
+    """
+    from spatial.scenes.collection import open_collection
+    from spatial.scenes.cube import open_cube
+    from spatial.settings import settings
+
+    found = open_collection(settings().scenes_dir, collection)
+    return open_cube(found, bbox=bbox, time=time, bands=bands, crs=crs, resolution=resolution, scaled=scaled)
 
 
 def _attributes(layer: Layer, version: str) -> dict[str, Any]:

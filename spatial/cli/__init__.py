@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from spatial.cli import analysis, data, diagnosis, documents, jobs, reports, serving
+from spatial.cli import analysis, data, diagnosis, documents, jobs, reports, scenes, serving
 from spatial.cli.console import report_error, say
 
 __all__ = ["app", "main"]
@@ -28,6 +28,7 @@ serving.register(app)
 data.register(app)
 analysis.register(app)
 reports.register(app)
+scenes.register(app)
 jobs.register(app)
 diagnosis.register(app)
 documents.register(app)

@@ -24,9 +24,20 @@ from pathlib import Path
 from typing import Any
 
 from spatial.catalog import Band, Layer, Source, Synthetic, Text
-from spatial.errors import LayerNotFound, SourceUnreadable
+from spatial.errors import InvalidParameter, LayerNotFound, SourceUnreadable
 
-__all__ = ["Asset", "SceneCollection", "SceneItem", "collection_ids", "open_collection"]
+__all__ = [
+    "Asset",
+    "SceneCollection",
+    "SceneItem",
+    "check_id",
+    "collection_ids",
+    "open_collection",
+    "read_collection",
+    "read_item",
+    "touching",
+    "write_document",
+]
 
 _ID = re.compile(r"^[a-z][a-z0-9-]{0,50}$")
 _ALIASES = {
@@ -215,6 +226,23 @@ class SceneCollection:
         )
 
 
+def check_id(collection_id: str) -> str:
+    """The id, if it can name a collection.
+
+    Raises
+    ------
+    InvalidParameter
+    """
+    if not _ID.match(collection_id):
+        raise InvalidParameter(
+            f"影像集编号 {collection_id!r} 不合法：小写字母开头，只用小写字母、数字与连字符，至多 51 个",
+            f"{collection_id!r} cannot name a collection: lower-case letters, digits and hyphens, a letter first, at most 51",
+            parameter="collection",
+            value=collection_id,
+        )
+    return collection_id
+
+
 def collection_ids(folder: Path) -> list[str]:
     """Ids of the collections below the scenes folder, in alphabetical order; none where the folder does not exist."""
     return [path.parent.name for path in sorted(folder.glob("*/collection.json")) if _ID.match(path.parent.name)]
@@ -243,10 +271,15 @@ def open_collection(folder: Path, collection_id: str) -> SceneCollection:
             layer=collection_id,
             allowed=have,
         )
+    return read_collection(place, collection_id)
+
+
+def read_collection(place: Path, collection_id: str) -> SceneCollection:
+    """The collection in a folder, under an id of the caller's; see `open_collection`."""
     paths = sorted((place / "items").glob("*.json"))
     state = tuple((p.name, p.stat().st_mtime_ns) for p in (place / "collection.json", *paths))
     known = _READ.get(place)
-    if known is not None and known[0] == state:
+    if known is not None and known[0] == state and known[1].id == collection_id:
         return known[1]
     try:
         document = json.loads((place / "collection.json").read_text("utf-8"))

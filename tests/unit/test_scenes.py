@@ -177,3 +177,53 @@ def test_a_damaged_file_names_its_scene(scenes: Path) -> None:
     collection = open_collection(scenes, "lake")
     with pytest.raises(SourceUnreadable, match="scene one, band green"):
         SceneReader(collection, grid_of(collection, None)).read(0, "green", 0, 0, 40, 60)
+
+
+def test_adding_a_collection_copies_what_is_new(scenes: Path, tmp_path: Path) -> None:
+    from spatial.scenes.adding import add_collection
+
+    item(scenes / "lake", "one")
+    item(scenes / "lake", "bad", datetime="2024-07-01T03:00:00")
+    target = tmp_path / "var"
+    first = add_collection(scenes / "lake", target, collection_id="my-lake")
+    assert (first["added"], first["known"], len(first["refused"])) == (["one"], [], 1)
+    item(scenes / "lake", "two")
+    second = add_collection(scenes / "lake", target, collection_id="my-lake")
+    assert (second["added"], second["known"]) == (["two"], ["one"])
+    found = open_collection(target, "my-lake")
+    assert [i.id for i in found.items] == ["one", "two"]
+    assert all(asset.path.is_file() for i in found.items for asset in i.assets.values())
+    with pytest.raises(InvalidParameter, match="cannot name"):
+        add_collection(scenes / "lake", target, collection_id="My Lake")
+
+
+def test_a_failed_copy_leaves_no_scene(scenes: Path, tmp_path: Path) -> None:
+    from spatial.scenes.adding import add_collection
+
+    item(scenes / "lake", "one")
+    (scenes / "lake" / "data" / "one" / "green.tif").unlink()
+    with pytest.raises(FileNotFoundError):
+        add_collection(scenes / "lake", tmp_path / "var")
+    assert not (tmp_path / "var" / "lake" / "collection.json").is_file()
+    assert not list((tmp_path / "var").rglob("*.json"))
+
+
+def test_a_cube_is_lazy_and_scaled(scenes: Path) -> None:
+    from spatial.errors import LayerEmpty
+    from spatial.scenes.cube import open_cube
+
+    item(scenes / "lake", "one", datetime="2024-07-01T03:00:00Z")
+    item(scenes / "lake", "two", datetime="2024-07-17T03:00:00Z")
+    collection = open_collection(scenes, "lake")
+    cube = open_cube(collection)
+    assert dict(cube.sizes) == {"time": 2, "latitude": 40, "longitude": 60}
+    assert cube.green.chunks is not None
+    assert float(cube.green.isel(time=1)[3, 7]) == pytest.approx((3 * 60 + 8) * 1e-4)
+    assert open_cube(collection, time=("2024-07-10", "2024-07-17")).sizes["time"] == 1
+    assert int(open_cube(collection, scaled=False).green.isel(time=0)[0, 0]) == 1
+    with pytest.raises(LayerEmpty):
+        open_cube(collection, time=("2020-01-01", "2020-12-31"))
+    with pytest.raises(InvalidParameter, match="all have green"):
+        open_cube(collection, bands=["nir"])
+    with pytest.raises(InvalidParameter, match="no time zone"):
+        open_cube(collection, time=("2024-07-01T00:00:00", "2024-07-02"))
