@@ -1,7 +1,8 @@
 """Addresses of the tiles (瓦片接口): one maker behind ``/tiles/…``, the OGC addresses and WMTS, so all give the same bytes.
 
-A tile inside its matrix with nothing on it is 204; a tile outside its matrix, an unknown layer, version or matrix set is
-404; an unknown band, format or parameter is 400 with what is allowed. `tiles.maker` makes the tiles.
+A tile inside its matrix with nothing on it is 204 as vector tile, transparent (JPEG: white) as picture; a tile outside its
+matrix, an unknown layer, version or matrix set is 404; an unknown band, format or parameter is 400 with what is allowed.
+`tiles.maker` makes the tiles.
 """
 
 from __future__ import annotations
@@ -16,12 +17,11 @@ from starlette.routing import Route
 from spatial.errors import InvalidParameter, SpatialError
 from spatial.grid import tile_matrix_set
 from spatial.store.vector import PublishedTable
-from tiles import metadata, whatif, wmts
+from tiles import metadata, scene_tiles, whatif, wmts
 from tiles.answers import accepts, answer, choice, document_answer, document_query, json_answer, known_query
 from tiles.legend import legend_document, legend_picture
 from tiles.maker import checked_band, find, no_features, tile_maker
 from tiles.matrix import TIANDITU, Address, parse_address
-from tiles.render import empty_picture
 
 if TYPE_CHECKING:
     from spatial.store.datastore import DataStore, Published
@@ -53,6 +53,7 @@ def routes(datastore: DataStore) -> list[Route]:
         (f"{ogc}/map/tiles/{{tms}}/{{z}}/{{row}}/{{col}}", service.map_tile),
     ]
     table += whatif.addresses(datastore, service.pool)
+    table += scene_tiles.addresses(datastore, service.pool)
     return [Route(path, endpoint, methods=["GET"]) for path, endpoint in table]
 
 
@@ -116,7 +117,7 @@ class _TileService:
         wanted = wmts.tile_request(query)
         address = parse_address(wanted.tms, wanted.z, wanted.col, wanted.row)
         band = {"band": wanted.band} if wanted.band else {}
-        return await self._tile(request, wanted.layer, address, wanted.ext, band, always_picture=True)
+        return await self._tile(request, wanted.layer, address, wanted.ext, band)
 
     async def wmts_tile(self, request: Request) -> Response:
         """WMTS tile by its resource address: matrix set, matrix, row, column."""
@@ -124,7 +125,7 @@ class _TileService:
         query = {k: v for k, v in request.query_params.items() if k in {"band", "version"}}
         ext = choice(path["ext"], {k: v for k, v in _ENDINGS.items() if v != "mvt"}, "ext")
         address = parse_address(path["tms"], path["z"], path["col"], path["row"])
-        return await self._tile(request, path["layer"], address, ext, query, always_picture=True)
+        return await self._tile(request, path["layer"], address, ext, query)
 
     async def wmts_capabilities(self, request: Request) -> Response:
         """The capabilities document."""
@@ -222,7 +223,6 @@ class _TileService:
         query: dict[str, str],
         *,
         size: int = 256,
-        always_picture: bool = False,
     ) -> Response:
         found = await self._maker.tile(
             self._datastore.snapshot(),
@@ -235,9 +235,6 @@ class _TileService:
             held=request.headers.get("if-none-match"),
             gzip=accepts(request.headers.get("accept-encoding", ""), "gzip"),
         )
-        if found.status == 204 and always_picture:
-            body, kind = empty_picture(ext, size), metadata.MEDIA_TYPES[ext]
-            return Response(body, headers=found.header_texts(), media_type=kind)
         return Response(found.body, found.status, found.header_texts())
 
 

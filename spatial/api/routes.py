@@ -15,6 +15,7 @@ from spatial.api.catalogue import catalogue_document
 from spatial.api.explain import explain_area, explain_point, polygon_of
 from spatial.api.files import document_file
 from spatial.api.identify import identify
+from spatial.api.scenes import collections_document, scenes_document
 from spatial.errors import InvalidParameter, UnknownParameter
 
 if TYPE_CHECKING:
@@ -150,8 +151,19 @@ def routes(store: DataStore) -> list[Route]:
             filename=f"{raster.layer.id}_{raster.version}.tif",
         )
 
+    async def scene_collections(request: Request) -> Response:
+        _only(request)
+        return _json(await run_in_threadpool(collections_document, store.settings.scenes_dir))
+
+    async def scenes(request: Request) -> Response:
+        _only(request)
+        name = request.path_params["collection"]
+        return _json(await run_in_threadpool(scenes_document, store.settings.scenes_dir, name))
+
     return [
         Route("/api/v1/catalogue", catalogue),
+        Route("/api/v1/scenes", scene_collections),
+        Route("/api/v1/scenes/{collection}", scenes),
         Route("/api/v1/identify", identify_point),
         Route("/api/v1/explain", explain_at, methods=["GET"]),
         Route("/api/v1/explain", explain_inside, methods=["POST"]),

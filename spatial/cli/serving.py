@@ -48,7 +48,7 @@ def demo(host: Host = None, port: Port = None, workers: Workers = None, as_json:
         settings = _settings(host, port, workers)
     listening = _bind(settings)
     published = _publish_missing()
-    with _worker_process():
+    with _worker_process(), _sample_scenes(settings):
         _serve(settings, listening, as_json, extra={"published": published})
 
 
@@ -145,6 +145,37 @@ def _publish_missing() -> list[str]:
         note(f"正在发布 {len(wanted)} 个图层…", f"publishing {len(wanted)} layers…")
         with progress_bar(say("发布图层", "publishing")) as progress:
             return [found["id"] for found in publish_layers(store, wanted, progress)]
+
+
+@contextlib.contextmanager
+def _sample_scenes(settings: Settings) -> Iterator[None]:
+    """Make the sample scenes beside the server, when there are none, and put the watch over them into the queue."""
+    from spatial.cli.scenes import sample_command
+    from spatial.scenes.collection import collection_ids
+
+    if collection_ids(settings.scenes_dir) or settings.scenes_path is not None:
+        yield
+        return
+    note("正在后台生成示例影像（约一分钟）", "making the sample scenes in the background (about a minute)")
+    process = subprocess.Popen(
+        sample_command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+
+    def watch() -> None:
+        if process.wait() == 0:
+            with open_store() as store:
+                for name in collection_ids(settings.scenes_dir):
+                    queue.submit(
+                        store.state, "water-watch", {"collection": name}, limit=settings.queue_limit, publish=True
+                    )
+
+    from spatial.jobs import queue
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        process.terminate()
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -168,7 +169,7 @@ class SceneCollection:
     refused: tuple[SourceUnreadable, ...]
     """Items that cannot be used, each with its reason."""
 
-    @property
+    @cached_property
     def version(self) -> str:
         """Digest of the items and of their files' sizes: changes when a scene arrives or is replaced."""
         digest = hashlib.sha256()
@@ -185,7 +186,7 @@ class SceneCollection:
         gsd = self.document.get("summaries", {}).get("gsd") or [item.properties.get("gsd", 30) for item in self.items]
         return min(float(value) for value in gsd) / 30.0
 
-    @property
+    @cached_property
     def bbox(self) -> tuple[float, float, float, float]:
         """Union of the scenes' boxes, degrees, CRS84."""
         boxes = [item.bbox for item in self.items]
@@ -196,7 +197,7 @@ class SceneCollection:
             max(b[3] for b in boxes),
         )
 
-    @property
+    @cached_property
     def layer(self) -> Layer:
         """The collection as a layer definition, for provenance and the mark of synthetic data."""
         told = self.document
@@ -248,8 +249,8 @@ def collection_ids(folder: Path) -> list[str]:
     return [path.parent.name for path in sorted(folder.glob("*/collection.json")) if _ID.match(path.parent.name)]
 
 
-_READ: dict[Path, tuple[tuple[Any, ...], SceneCollection]] = {}
-"""Collections as they were read last; an unchanged folder is not read again."""
+_READ: dict[Path, tuple[tuple[int, ...], SceneCollection]] = {}
+"""Collections as they were read last; a folder in which nothing was added, renamed or removed is not read again."""
 
 
 def open_collection(folder: Path, collection_id: str) -> SceneCollection:
@@ -276,8 +277,9 @@ def open_collection(folder: Path, collection_id: str) -> SceneCollection:
 
 def read_collection(place: Path, collection_id: str) -> SceneCollection:
     """The collection in a folder, under an id of the caller's; see `open_collection`."""
-    paths = sorted((place / "items").glob("*.json"))
-    state = tuple((p.name, p.stat().st_mtime_ns) for p in (place / "collection.json", *paths))
+    folder = place / "items"
+    # A document is renamed into place, which changes the time of its folder.
+    state = tuple(p.stat().st_mtime_ns if p.exists() else 0 for p in (place / "collection.json", folder))
     known = _READ.get(place)
     if known is not None and known[0] == state and known[1].id == collection_id:
         return known[1]
@@ -289,7 +291,7 @@ def read_collection(place: Path, collection_id: str) -> SceneCollection:
             f"collection {collection_id}: collection.json cannot be read: {error}",
             layer=collection_id,
         ) from error
-    items, refused = _items(paths)
+    items, refused = _items(sorted(folder.glob("*.json")))
     if not items:
         first = refused[0] if refused else None
         raise SourceUnreadable(

@@ -122,6 +122,10 @@ def _absolute(item: Any) -> dict[str, Any]:
     """The item with the bands under their common names, at absolute addresses."""
     document: dict[str, Any] = json.loads(item.path.read_text("utf-8"))
     document["links"] = []
+    if not document.get("geometry"):
+        west, south, east, north = item.bbox
+        ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+        document["geometry"] = {"type": "Polygon", "coordinates": [ring]}
     document["assets"] = {
         name: {
             "href": str(asset.path),
