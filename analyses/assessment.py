@@ -124,8 +124,11 @@ class Block:
     def _read_around(self) -> NDArray[np.float32]:
         row, col, height, width = self.window
         half = max(1, self.terrain.side // 2)
+        return self._checked(row - half, col - half, height + 2 * half, width + 2 * half)
+
+    def _checked(self, row: int, col: int, height: int, width: int) -> NDArray[np.float32]:
         dem = self.terrain.dem
-        values = read_block(dem, row - half, col - half, height + 2 * half, width + 2 * half)
+        values = read_block(dem, row, col, height, width)
         least, most = self.terrain.plausible
         known = values[np.isfinite(values)]
         if known.size and (known.min() < least or known.max() > most):
@@ -144,6 +147,16 @@ class Block:
         """Elevation (高程), m."""
         half = max(1, self.terrain.side // 2)
         return self._around[half:-half, half:-half]
+
+    def around(self, halo: int) -> NDArray[np.float32]:
+        """Elevation (高程) of the block and of `halo` cells on every side, m; NaN beyond the elevation model."""
+        half = max(1, self.terrain.side // 2)
+        if halo > half:
+            row, col, height, width = self.window
+            return self._checked(row - halo, col - halo, height + 2 * halo, width + 2 * halo)
+        values = self._around
+        edge = half - halo
+        return values[edge : values.shape[0] - edge, edge : values.shape[1] - edge]
 
     @property
     def slope(self) -> NDArray[np.float32]:

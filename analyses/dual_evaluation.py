@@ -51,7 +51,7 @@ class DualEvaluation:
     """
 
     id: ClassVar[str] = "dual-evaluation"
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.1.0"
     title: ClassVar[Text] = Text(zh="双评价", en="Dual evaluation")
     description: ClassVar[Text] = Text(
         zh="资源环境承载能力和国土空间开发适宜性评价：生态保护重要性、农业生产适宜性、城镇建设适宜性"

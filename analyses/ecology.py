@@ -156,8 +156,8 @@ def plan_ecology(
     ----------
     rules : EcologicalRules
     available : collection of str
-        Quantities: rain, temperature or evapotranspiration, erosivity, slope, relief, ndvi or cover, sand, silt, clay,
-        organic_carbon (or erodibility), land_use, carbonate, dryness, sand_wind_days, gale_days, biodiversity,
+        Quantities: rain, temperature or evapotranspiration, erosivity, slope, ls (optional), relief, ndvi or cover, sand, silt,
+        clay, organic_carbon (or erodibility), land_use, carbonate, dryness, sand_wind_days, gale_days, biodiversity,
         erosion_intensity, karst_grade, sand_grade; npp, soil_infiltration, elevation, wind_erosivity, roughness.
     method : {"model", "npp"}
         One method for all services of a run: the two differ too much to be mixed.
@@ -303,6 +303,7 @@ class EcologyEngine:
                 slope=get("slope"),
                 cover=cover,
                 land_use=land_use,
+                ls=self._topography(get),
             )
         if name == "soil_conservation_annex":
             return annex_soil_conservation(get("slope"), cover, land_use, rules.soil_conservation_rule)
@@ -327,6 +328,14 @@ class EcologyEngine:
         except KeyError:
             return "temperature"
         return "evapotranspiration"
+
+    @staticmethod
+    def _topography(get: Callable[[str], NDArray[Any]]) -> NDArray[Any] | None:
+        """LS with the slope above each cell, or None: then LS follows from the slope of the cell and one slope length."""
+        try:
+            return get("ls")
+        except KeyError:
+            return None
 
     def _biodiversity(self, values: NDArray[Any]) -> NDArray[np.float32]:
         """A mask of reserves: 0 (outside) is 1 一般, 3 and 5 as burned."""
@@ -403,7 +412,7 @@ def ecology_engine(
     Parameters
     ----------
     slope_length : float, m
-        λ of RUSLE; see `analyses.erosion.default_slope_length`.
+        λ of RUSLE where no quantity ``ls`` is supplied; see `analyses.erosion.default_slope_length`.
     """
     return EcologyEngine(
         rules,

@@ -31,6 +31,7 @@ from analyses.grading import quantise
 from analyses.masks import burn, release, scratch_array
 from analyses.ranking import ServiceHistogram
 from analyses.services import reserve_grades
+from analyses.slope_length import upslope_source
 from analyses.sources import Climate, FromField, OfTerrain, onto
 from spatial.catalog import Band, Text
 from spatial.jobs.contract import Factor, Inputs, RasterInput
@@ -239,6 +240,13 @@ def _ranked(
 
 def _quantities(inputs: Inputs, rules: EcologicalRules, prepared: Prepared) -> dict[str, Source]:
     found: dict[str, Source] = {name: OfTerrain(name) for name in ("slope", "relief", "elevation")}
+    grid = inputs.grid
+    box = grid.boundingbox
+    upslope = upslope_source(
+        rules.slope_length, north=box.top, south=box.bottom, cell_height=-grid.affine.e, cell_width=grid.affine.a
+    )
+    if upslope is not None:
+        found["ls"] = upslope
     rain = inputs.rasters["rain"]
     found["rain"] = annual_rain(inputs, rules.inputs["rain"].range, step=1.0)
     months = np.stack([rain.source(band=m) for m in range(1, 13)])

@@ -103,8 +103,9 @@ class MonthlyErosivityRule(Sourced):
 
 
 class SlopeLengthRule(Sourced):
-    """Slope length (坡长): the height of a cell, at most `maximum` m."""
+    """Slope length (坡长), at most `maximum` m: from the cells above (``upslope``), or the height of the cell (``cell``)."""
 
+    method: Literal["upslope", "cell"]
     maximum: float = Field(gt=0)
     reference_latitude: float
     step: float

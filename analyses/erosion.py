@@ -24,14 +24,17 @@ if TYPE_CHECKING:
     from analyses.ecology_rules import CoverManagementRule, DailyErosivityRule, EcologicalRules, MonthlyErosivityRule
 
 __all__ = [
+    "LS_STEP",
     "SI_PER_US_K",
     "SLOPE_STEP",
+    "UNIT_PLOT_M",
     "ErosionTables",
     "cover_management",
     "cover_management_table",
     "default_slope_length",
     "erodibility_epic",
     "erosion_tables",
+    "length_exponent",
     "ls_factor",
     "ls_table",
     "rain_erosivity_daily",
@@ -49,9 +52,13 @@ SLOPE_STEP = 1 / 64
 SI_PER_US_K = 0.1317
 """t·hm²·h/(hm²·MJ·mm) in one US customary unit of K."""
 
-_UNIT_PLOT_M = 22.13
+UNIT_PLOT_M = 22.13
+"""Slope length of the unit plot (标准小区), on which L = 1."""
+
+LS_STEP = 2.0**-10
+"""LS comes in multiples of it."""
+
 _ERODIBILITY_STEP = 2.0**-16
-_LS_STEP = 2.0**-10
 _MONTHS = 12
 
 
@@ -314,6 +321,16 @@ def slope_steepness_factor(slope: Any) -> NDArray[np.float64]:
     )
 
 
+def length_exponent(slope: Any) -> NDArray[np.float64]:
+    """Exponent m of the slope length factor: m = β/(1 + β), β = (sin θ/0.0896)/(3 sin^0.8 θ + 0.56); 0 on flat land.
+
+    Source: Renard et al. (1997) USDA AH-703, eq. 4-2 and 4-3 (moderate rill to interrill ratio).
+    """
+    s = np.sin(np.radians(np.asarray(slope, dtype=np.float64)))
+    beta = (s / 0.0896) / (3 * s**0.8 + 0.56)
+    return np.asarray(beta / (1 + beta))
+
+
 def slope_length_factor(slope: Any, slope_length: float) -> NDArray[np.float64]:
     """Slope length factor (坡长因子) L.
 
@@ -336,23 +353,21 @@ def slope_length_factor(slope: Any, slope_length: float) -> NDArray[np.float64]:
     >>> slope_length_factor([0, 10], 22.13).tolist(), round(float(slope_length_factor(10, 88.52)), 3)
     ([1.0, 1.0], 2.293)
     """
-    s = np.sin(np.radians(np.asarray(slope, dtype=np.float64)))
-    beta = (s / 0.0896) / (3 * s**0.8 + 0.56)
-    return np.asarray((slope_length / _UNIT_PLOT_M) ** (beta / (1 + beta)))
+    return np.asarray((slope_length / UNIT_PLOT_M) ** length_exponent(slope))
 
 
 def ls_table(slope_length: float) -> NDArray[np.float64]:
     """L·S of every slope 0, 1/64, … 90°; float64 (5761,), multiples of 2⁻¹⁰."""
     slopes = np.arange(round(90 / SLOPE_STEP) + 1) * SLOPE_STEP
     return np.asarray(
-        np.rint(slope_length_factor(slopes, slope_length) * slope_steepness_factor(slopes) / _LS_STEP) * _LS_STEP
+        np.rint(slope_length_factor(slopes, slope_length) * slope_steepness_factor(slopes) / LS_STEP) * LS_STEP
     )
 
 
 def ls_factor(slope: NDArray[Any], slope_length: float) -> NDArray[np.float32]:
     """Topographic factor (地形因子) LS of each cell by its own slope and one slope length.
 
-    Each cell is one slope; water that gathers from above is not counted.
+    Each cell is one slope; water that gathers from above is not counted (`analyses.slope_length.ls_upslope` counts it).
 
     Parameters
     ----------
@@ -482,17 +497,21 @@ def erosion_tables(rules: EcologicalRules, *, slope_length: float) -> ErosionTab
 
 
 def _rusle(
-    r: Any, k: Any, slope: Any, cover: Any, land_use: Any, ls: Any, c: Any, counted: Any, kept: Any, per_cover: Any,
-    per_step: Any, out: Any,
+    r: Any, k: Any, slope: Any, cover: Any, land_use: Any, own: Any, ls: Any, c: Any, counted: Any, kept: Any,
+    per_cover: Any, per_step: Any, out: Any,
 ) -> None:  # fmt: skip
-    """Soil loss, or (`kept`) soil conservation of the `counted` land use; 0 for other known land use."""
+    """Soil loss, or (`kept`) soil conservation of the `counted` land use; 0 for other known land use.
+
+    LS is that of the cell (`own`), or looked up by its slope where `own` is empty.
+    """
+    by_slope = own.size == 0
     for i in range(out.size):
         code = land_use[i]
         total = r[i] + k[i] + slope[i] + cover[i]
         if code == 0 or total != total:
             out[i] = np.nan
             continue
-        s = min(max(int(np.rint(slope[i] * 64.0)), 0), ls.size - 1)
+        topography = ls[min(max(int(np.rint(slope[i] * 64.0)), 0), ls.size - 1)] if by_slope else np.float64(own[i])
         v = min(max(int(np.rint(cover[i] * per_cover)), 0), c.shape[1] - 1)
         factor = c[min(code, c.shape[0] - 1), v]
         if factor != factor:
@@ -500,11 +519,11 @@ def _rusle(
             continue
         if kept:
             factor = 1.0 - factor if counted[code] else 0.0
-        out[i] = np.rint(np.float64(r[i]) * np.float64(k[i]) * ls[s] * factor * per_step) / per_step
+        out[i] = np.rint(np.float64(r[i]) * np.float64(k[i]) * topography * factor * per_step) / per_step
 
 
 def _run_rusle(
-    tables: ErosionTables, r: Any, k: Any, slope: Any, cover: Any, land_use: Any, kept: bool
+    tables: ErosionTables, r: Any, k: Any, slope: Any, cover: Any, land_use: Any, ls: Any, kept: bool
 ) -> NDArray[np.float32]:
     arrays = [np.ascontiguousarray(v, dtype=np.float32).reshape(-1) for v in (r, k, slope, cover)]
     out = np.empty(np.shape(slope), dtype=np.float32)
@@ -512,6 +531,7 @@ def _run_rusle(
     compiled(_rusle)(
         *arrays,
         codes,
+        np.empty(0, np.float32) if ls is None else np.ascontiguousarray(ls, dtype=np.float32).reshape(-1),
         tables.ls,
         tables.c,
         tables.natural,
@@ -523,7 +543,9 @@ def _run_rusle(
     return out
 
 
-def soil_loss(tables: ErosionTables, *, r: Any, k: Any, slope: Any, cover: Any, land_use: Any) -> NDArray[np.float32]:
+def soil_loss(
+    tables: ErosionTables, *, r: Any, k: Any, slope: Any, cover: Any, land_use: Any, ls: Any = None
+) -> NDArray[np.float32]:
     """Mean yearly soil loss (土壤侵蚀量) A = R·K·L·S·C (support practice P = 1), t/(hm²·a).
 
     Parameters
@@ -535,6 +557,9 @@ def soil_loss(tables: ErosionTables, *, r: Any, k: Any, slope: Any, cover: Any, 
     cover : float32, 0–1
     land_use : uint8
         All one shape; NaN and code 0 = no value.
+    ls : float32, optional
+        LS of each cell (`analyses.slope_length.ls_upslope`); by default it follows from the slope and the one slope length
+        of `tables`.
 
     Returns
     -------
@@ -542,11 +567,11 @@ def soil_loss(tables: ErosionTables, *, r: Any, k: Any, slope: Any, cover: Any, 
 
     Source: Renard et al. (1997) USDA AH-703.
     """
-    return _run_rusle(tables, r, k, slope, cover, land_use, kept=False)
+    return _run_rusle(tables, r, k, slope, cover, land_use, ls, kept=False)
 
 
 def soil_conservation(
-    tables: ErosionTables, *, r: Any, k: Any, slope: Any, cover: Any, land_use: Any
+    tables: ErosionTables, *, r: Any, k: Any, slope: Any, cover: Any, land_use: Any, ls: Any = None
 ) -> NDArray[np.float32]:
     """Soil conservation (水土保持量) A_c = R·K·L·S·(1 − C), t/(hm²·a); 0 outside natural ecosystems.
 
@@ -554,4 +579,4 @@ def soil_conservation(
 
     Source: 生态保护红线划定指南（2017）模型评价法.
     """
-    return _run_rusle(tables, r, k, slope, cover, land_use, kept=True)
+    return _run_rusle(tables, r, k, slope, cover, land_use, ls, kept=True)

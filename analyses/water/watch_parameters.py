@@ -1,0 +1,92 @@
+"""Parameters (参数) of the water watch."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Literal
+
+from pydantic import Field
+
+from spatial.jobs.contract import Parameters, bilingual
+
+__all__ = ["WatchParameters"]
+
+_ID = r"^[a-z][a-z0-9-]{0,50}$"
+
+
+class WatchParameters(Parameters):
+    """Parameters of the water watch (水体监测)."""
+
+    collection: str = Field(
+        "honghu-scenes",
+        pattern=_ID,
+        json_schema_extra=bilingual(
+            "影像集",
+            "Collection of scenes",
+            "见 /api/v1/scenes 或 onemap scenes list。",
+            "See /api/v1/scenes or onemap scenes list.",
+        ),
+    )
+    first: date | None = Field(
+        None,
+        json_schema_extra=bilingual(
+            "起始日期", "First day", "含当日；不填为最早一景。", "Inclusive; default the oldest scene."
+        ),
+    )
+    last: date | None = Field(
+        None,
+        json_schema_extra=bilingual(
+            "结束日期", "Last day", "含当日；不填为最新一景。", "Inclusive; default the newest scene."
+        ),
+    )
+    lakes: str = Field(
+        "lakes",
+        pattern=_ID,
+        json_schema_extra=bilingual(
+            "湖泊名录图层",
+            "Layer of listed lakes",
+            "含字段 name 的面图层；名录湖泊不按形状归为坑塘或河流。",
+            "Polygons with a field name; a listed lake is never taken for a pond or river by its shape.",
+        ),
+    )
+    levels: str | None = Field(
+        "lake-levels",
+        pattern=_ID,
+        json_schema_extra=bilingual(
+            "水位图层",
+            "Layer of water levels",
+            "站点序列，字段 lake、time、level_m；同名湖泊用它做同水位比较，缺则用水位指数。",
+            "Station series with lake, time, level_m; lakes of that name are compared at equal level, others by the level index.",
+        ),
+    )
+    least_clear: float = Field(
+        10,
+        ge=1,
+        le=1000,
+        json_schema_extra=bilingual(
+            "最少有效次数",
+            "Least clear observations",
+            "图斑内平均有效观测少于它则不成为水体图斑（规则文件的 60 次针对几十年的影像集）。",
+            "A body with a smaller mean clear count is dropped (the rule file's 60 is meant for decades of scenes).",
+        ),
+    )
+    series_area_ha: float = Field(
+        10,
+        ge=0.1,
+        le=1e6,
+        json_schema_extra=bilingual(
+            "成序列的最小面积",
+            "Least area for a series",
+            "公顷；更小的图斑只有面与频率。",
+            "ha; smaller bodies have polygon and frequency only.",
+        ),
+    )
+    dated_maps: Literal["all", "latest", "none"] = Field(
+        "all",
+        json_schema_extra=bilingual(
+            "逐日水体图",
+            "Dated water maps",
+            "结果中保留的逐日水体分类图：全部（至多 120 幅，保留最新）、仅最新一幅、不保留。",
+            "Water maps by date kept in the result: all (at most 120, the newest), the newest, none.",
+        ),
+    )
