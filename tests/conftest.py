@@ -184,7 +184,9 @@ def start_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..
     def start(**settings: str) -> str:
         folder = tmp_path_factory.mktemp("demo")
         port = free_port()
-        own = {"host": "127.0.0.1", "port": str(port), "var_dir": str(folder / "var")} | settings
+        # A folder of scenes that is named is not filled with the sample scenes, which take a minute.
+        scenes = {"scenes_path": str(folder / "scenes")}
+        own = {"host": "127.0.0.1", "port": str(port), "var_dir": str(folder / "var")} | scenes | settings
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ONEMAP_")}
         environment |= {f"ONEMAP_{name.upper()}": value for name, value in own.items()}
         with (folder / "log").open("wb") as log:

@@ -5,7 +5,7 @@ A scene that the metadata do not explain, or that fails a check, is left out wit
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -173,10 +173,17 @@ def _sample(shape: tuple[int, int]) -> list[Window]:
     return [(row, col, height, width) for row, height in places[0] for col, width in places[1]]
 
 
-def inspect_scenes(series: SceneSeries, shape: tuple[int, int], rules: WaterExtentRules) -> list[InspectedScene]:
-    """Check each scene on an evenly spread sample; in the order of time."""
+def inspect_scenes(
+    series: SceneSeries,
+    shape: tuple[int, int],
+    rules: WaterExtentRules,
+    wanted: Callable[[datetime], bool] = lambda time: True,
+) -> list[InspectedScene]:
+    """Check each scene of a `wanted` time on an evenly spread sample; in the order of time."""
     found = []
     for index, record in enumerate(series.records):
+        if not wanted(record.time):
+            continue
         try:
             source = scene_source(record, rules)
             bands, masks = [], []

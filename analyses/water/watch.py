@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from zoneinfo import ZoneInfo
@@ -15,22 +15,30 @@ from analyses.blocks import Arrays, Window, block_windows, run_blocks
 from analyses.masks import scratch_array
 from analyses.water.bodies import ArrayFrequency, WaterBodies, find_bodies
 from analyses.water.body_rules import WaterBodyRules, water_body_rules
-from analyses.water.body_series import BodySeries, body_series
+from analyses.water.body_series import BodySeries
+from analyses.water.body_watch import watch_bodies
 from analyses.water.dswx import thresholds_used
 from analyses.water.extent_rules import water_extent_rules
 from analyses.water.frequency import FrequencyReport, water_frequency
+from analyses.water.gauge_levels import body_levels
 from analyses.water.scene_maps import InspectedScene, MapScenes, ScratchMaps, inspect_scenes
 from analyses.water.stack import Observation, read_observation
 from analyses.water.watch_parameters import WatchParameters
 from analyses.water.watch_result import (
     BODY_FIELDS,
+    EVENT_FIELDS,
     SERIES_FIELDS,
     bodies_frame,
     bodies_style,
+    event_rows,
+    events_frame,
+    events_style,
     extent_bands,
     extent_style,
     frequency_bands,
     frequency_style,
+    lake_card_rows,
+    level_area_rows,
     series_frame,
     series_style,
     transition_bands,
@@ -49,8 +57,6 @@ __all__ = ["WaterWatch"]
 
 MOST_DATES = 120
 """Most dated maps in one result raster."""
-_LEVEL_DAYS = 6
-"""A level counts for a scene when it was read at most so many days before or after."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +88,8 @@ class WaterWatch:
         "reclamation. Scenes with a fault are listed with the reason and left out.",
     )
     method: ClassVar[str] = (
-        "OPERA DSWx-HLS 五项投票；JRC Global Surface Water 的频率与十类转变（Pekel et al. 2016）；DEA Waterbodies 的 10 %/5 % 图斑；"
-        "docs/methods/water-extent.md、docs/methods/water-bodies.md"
+        "OPERA DSWx-HLS 五项投票；JRC Global Surface Water 的频率与十类转变（Pekel et al. 2016）；"
+        "DEA Waterbodies 的 10 %/5 % 图斑；docs/methods/water-extent.md、docs/methods/water-bodies.md"
     )
     parameters: ClassVar[type[Parameters]] = WatchParameters
     inputs: ClassVar[tuple[InputSpec, ...]] = (
@@ -134,7 +140,7 @@ class WaterWatch:
         series = inputs.scenes["scenes"]
         shape = inputs.grid.shape.yx
         progress(0.0, "检查影像 checking the scenes")
-        inspected = self._wanted(inspect_scenes(series, shape, extent_rules), parameters, rules)
+        inspected = inspect_scenes(series, shape, extent_rules, _within(parameters, rules))
         used = tuple(scene for scene in inspected if scene.usable)
         if not used:
             reasons = "; ".join(sorted({scene.document()["reason_en"] for scene in inspected}))[:300]
@@ -166,18 +172,23 @@ class WaterWatch:
         )
         progress(0.78, "面积序列 area series")
         large = np.flatnonzero(bodies.frame["area_m2"].to_numpy(float) >= parameters.series_area_ha * 1e4)
-        found = (
-            body_series(
-                maps, bodies, counted.source, rules, numbers=large.tolist(), block=self.block, threads=inputs.threads
+        days = counted.report.observations
+        levels = body_levels(inputs.frames.get("levels"), bodies, large.tolist(), [day.at for day in days])
+        watched = None
+        if large.size:
+            watched = watch_bodies(
+                maps,
+                bodies,
+                counted.source,
+                rules,
+                numbers=large.tolist(),
+                gauge_m=levels.levels,
+                threads=inputs.threads,
+                progress=lambda share: progress(0.78 + 0.2 * share, "面积序列与事件 series and events"),
             )
-            if large.size
-            else []
-        )
-        levels = _levels(inputs.frames.get("levels"), found, bodies, counted.report.observations)
-        if found:
             outputs.features(
                 "series",
-                series_frame(found, bodies, levels),
+                series_frame(watched.series, bodies, levels.levels),
                 fields=SERIES_FIELDS,
                 title=Text(zh="水面面积序列", en="Area series of water bodies"),
                 style=series_style(),
@@ -185,31 +196,32 @@ class WaterWatch:
                 time_field="time",
                 station_field="body",
             )
-        tables = {
+            outputs.features(
+                "events",
+                events_frame(watched.event_frame, bodies),
+                fields=EVENT_FIELDS,
+                title=Text(zh="水体事件", en="Events of water bodies"),
+                style=events_style(),
+                class_field="kind",
+                time_field="time",
+            )
+        series_found = () if watched is None else watched.series
+        tables: dict[str, Any] = {
             "scenes": [scene.document() for scene in inspected]
             + [
                 {"scene": None, "used": False, "codes": ["unreadable"], "reason_zh": zh, "reason_en": en}
                 for zh, en in series.refused
             ],
-            "bodies": _body_rows(bodies, found),
+            "bodies": _body_rows(bodies, series_found),
+            "events": [] if watched is None else event_rows(watched.event_frame, bodies),
+            "level_area": level_area_rows(series_found, levels.levels),
+            "lake_cards": lake_card_rows(series_found, levels.levels, () if watched is None else watched.events, rules),
+            "levels_left_out": levels.flagged,
             "totals": self._totals(inspected, counted.report, bodies, extent_rules, parameters),
         }
         progress(1.0, "完成 done")
-        return AnalysisResult(
-            self._factors(inputs, levels, found), tables, self._notes(inspected, counted.report, rules)
-        )
-
-    def _wanted(
-        self, scenes: Sequence[InspectedScene], parameters: WatchParameters, rules: WaterBodyRules
-    ) -> list[InspectedScene]:
-        zone = ZoneInfo(rules.observation.day_zone)
-        first, last = parameters.first, parameters.last
-        return [
-            scene
-            for scene in scenes
-            if (first is None or scene.time.astimezone(zone).date() >= first)
-            and (last is None or scene.time.astimezone(zone).date() <= last)
-        ]
+        factors = self._factors(inputs, len(levels.levels), len(series_found))
+        return AnalysisResult(factors, tables, self._notes(inspected, counted.report, rules))
 
     def _map(
         self,
@@ -261,7 +273,9 @@ class WaterWatch:
         def settle(window: Window, found: Mapping[str, Any]) -> None:
             row, col, height, width = window
             place = (slice(row, row + height), slice(col, col + width))
-            wet[place], clear[place], months[place] = found["wet"], found["clear"], found["seasonality"]
+            wet[place], clear[place] = found["wet"], found["clear"]
+            # Months with water of twelve: where only some months were ever seen, their share of them.
+            months[place] = np.rint(12.0 * found["seasonality"] / np.maximum(found["months_seen"], 1))
             hollow = found["clear"] == 0
             values = (found["frequency"] * 100, found["wet"], found["clear"], found["recurrence"] * 100)
             for band, value in enumerate(values, start=1):
@@ -331,8 +345,7 @@ class WaterWatch:
             }
         ]
 
-    def _factors(self, inputs: Inputs, levels: Mapping[str, Any], found: Sequence[BodySeries]) -> tuple[Factor, ...]:
-        measured = sum(any(value is not None for value in values) for values in levels.values())
+    def _factors(self, inputs: Inputs, measured: int, bodies: int) -> tuple[Factor, ...]:
         return (
             Factor(
                 "extent",
@@ -346,8 +359,8 @@ class WaterWatch:
                 Text(zh="水位", en="Water level"),
                 measured > 0,
                 Text(
-                    zh=f"{len(found)} 个水体中 {measured} 个有水位资料，其余用水位指数",
-                    en=f"{measured} of {len(found)} bodies have gauge levels, the others use the level index",
+                    zh=f"{bodies} 个水体中 {measured} 个有水位资料，其余用水位指数",
+                    en=f"{measured} of {bodies} bodies have gauge levels, the others use the level index",
                 ),
                 "lake-levels" if "levels" in inputs.frames else "—",
             ),
@@ -360,7 +373,7 @@ class WaterWatch:
         found = [
             Text(
                 zh=f"{len(inspected)} 景中使用 {len(inspected) - len(left)} 景，有效像元份额 {report.clear_share:.1%}",
-                en=f"{len(inspected) - len(left)} of {len(inspected)} scenes used, {report.clear_share:.1%} of all cell-days seen",
+                en=f"{len(inspected) - len(left)} of {len(inspected)} scenes used, {report.clear_share:.1%} of cell-days seen",
             )
         ]
         if left:
@@ -388,6 +401,13 @@ class WaterWatch:
         return tuple(found)
 
 
+def _within(parameters: WatchParameters, rules: WaterBodyRules) -> Callable[[datetime], bool]:
+    """Whether a time lies within the days asked for, by the calendar of the rules."""
+    zone = ZoneInfo(rules.observation.day_zone)
+    first, last = parameters.first or date.min, parameters.last or date.max
+    return lambda time: first <= time.astimezone(zone).date() <= last
+
+
 def _listed(lakes: geopandas.GeoDataFrame | None) -> geopandas.GeoDataFrame | None:
     """Named lakes with the columns that `find_bodies` asks for."""
     if lakes is None or lakes.empty or "name" not in lakes.columns:
@@ -395,38 +415,7 @@ def _listed(lakes: geopandas.GeoDataFrame | None) -> geopandas.GeoDataFrame | No
     named = lakes[lakes["name"].notna()]
     if named.empty:
         return None
-    found = named[["name", named.geometry.name]].rename_geometry("geometry")
-    return found.assign(id=[str(i) for i in named.index], name=found["name"].astype(str))
-
-
-def _levels(
-    frame: geopandas.GeoDataFrame | None,
-    series: Sequence[BodySeries],
-    bodies: WaterBodies,
-    days: Sequence[Observation],
-) -> dict[str, list[float | None]]:
-    """Level by body and date, from the gauge of the lake's name; the nearest reading within `_LEVEL_DAYS`."""
-    if frame is None or frame.empty:
-        return {}
-    found: dict[str, list[float | None]] = {}
-    for one in series:
-        if one.name is None:
-            continue
-        gauge = frame[frame["lake"] == one.name]
-        if gauge.empty:
-            continue
-        times = gauge["time"].to_numpy("datetime64[s]")
-        values = gauge["level_m"].to_numpy(float)
-        known = np.isfinite(values)
-        times, values = times[known], values[known]
-        levels: list[float | None] = []
-        for day in days:
-            apart = np.abs(times - np.datetime64(day.at.astimezone(UTC).replace(tzinfo=None), "s"))
-            near = int(apart.argmin()) if apart.size else -1
-            close = near >= 0 and apart[near] <= np.timedelta64(_LEVEL_DAYS * 86_400, "s")
-            levels.append(float(values[near]) if close else None)
-        found[one.id] = levels
-    return found
+    return named[["name", named.geometry.name]].assign(id=[str(i) for i in named.index], name=named["name"].astype(str))
 
 
 def _body_rows(bodies: WaterBodies, series: Sequence[BodySeries]) -> list[dict[str, Any]]:

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from analyses.water.classes import HIGH, MODERATE, NODATA, NOT_WATER
 from analyses.water.classes import TITLES as CLASS_TITLES
+from analyses.water.events import KINDS as EVENT_KINDS
+from analyses.water.lake_card import lake_card
+from analyses.water.level_area import fit_level_area, storage_change
 from analyses.water.transitions import NO_CLASS
 from analyses.water.transitions import NOT_ASSESSED as NO_TRANSITION
 from analyses.water.transitions import TITLES as TRANSITION_TITLES
@@ -14,22 +19,31 @@ from spatial.catalog import Attribute, Band, Text
 
 if TYPE_CHECKING:
     import geopandas
+    from numpy.typing import NDArray
 
     from analyses.water.bodies import WaterBodies
+    from analyses.water.body_rules import WaterBodyRules
     from analyses.water.body_series import BodySeries
+    from analyses.water.events import Event
     from analyses.water.stack import Observation
 
 __all__ = [
     "BODY_FIELDS",
+    "EVENT_FIELDS",
     "KINDS",
     "SERIES_FIELDS",
     "bodies_frame",
     "bodies_style",
     "date_band",
+    "event_rows",
+    "events_frame",
+    "events_style",
     "extent_bands",
     "extent_style",
     "frequency_bands",
     "frequency_style",
+    "lake_card_rows",
+    "level_area_rows",
     "series_frame",
     "series_style",
     "transition_bands",
@@ -164,6 +178,144 @@ SERIES_FIELDS: tuple[Attribute, ...] = (
 )
 
 
+EVENT_FIELDS: tuple[Attribute, ...] = (
+    _field("event", "string", "事件编号", "Event id", nullable=False),
+    _field("kind", "string", "类别", "Kind", domain={k: v.model_dump() for k, v in EVENT_KINDS.items()}),
+    _field("body", "string", "图斑编号", "Body id", nullable=False),
+    _field("name", "string", "名称", "Name"),
+    _field("time", "datetime", "首次发现", "First seen", nullable=False),
+    _field("confirmed", "date", "确认日期", "Confirmed on"),
+    _field("ended", "date", "结束日期", "Ended on"),
+    _field("two_observations", "boolean", "已由两次观测确认", "Confirmed by two observations"),
+    _field("area_ha", "number", "面积", "Area", "ha"),
+    _field("reference_ha", "number", "比较面积", "Compared with", "ha"),
+    _field("evidence_zh", "string", "依据（中文）", "Evidence (Chinese)"),
+    _field("evidence_en", "string", "依据（英文）", "Evidence (English)"),
+)
+_EVENT_COLOURS = {"new": "#1a9850", "lost": "#b2182b", "dried": "#fdae61", "shrunk": "#ef8a62", "reclaimed": "#d7301f"}
+
+
+def events_frame(events: geopandas.GeoDataFrame, bodies: WaterBodies) -> geopandas.GeoDataFrame:
+    """Events as features, with the columns of `EVENT_FIELDS`."""
+    import pandas as pd
+
+    names = dict(zip(bodies.frame["id"].astype(str), bodies.frame["name"], strict=True))
+    frame = events.rename(columns={"event_id": "event", "body_id": "body"}).copy()
+    frame["name"] = [names.get(str(body)) for body in frame["body"]]
+    frame["time"] = pd.to_datetime(frame["first"]).dt.tz_localize("UTC")
+    for name in ("confirmed", "ended"):
+        frame[name] = pd.to_datetime(frame[name]).dt.date
+    frame["area_ha"] = (frame["area_m2"].astype(float) / 1e4).round(3)
+    frame["reference_ha"] = (frame["reference_m2"].astype(float) / 1e4).round(3)
+    return frame[[*(f.name for f in EVENT_FIELDS), "geometry"]].reset_index(drop=True)
+
+
+def event_rows(events: geopandas.GeoDataFrame, bodies: WaterBodies) -> list[dict[str, Any]]:
+    """Events as JSON-able rows, without their geometry."""
+    rows = []
+    for row in events_frame(events, bodies).drop(columns="geometry").to_dict("records"):
+        rows.append({key: _plain(value) for key, value in row.items()})
+    return rows
+
+
+def _plain(value: Any) -> Any:
+    import pandas as pd
+
+    if value is None or (not isinstance(value, str) and pd.isna(value)):
+        return None
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+def events_style() -> dict[str, Any]:
+    """Colour by kind of event."""
+    return {
+        "type": "categories",
+        "field": "kind",
+        "classes": [
+            {
+                "value": kind,
+                "title": title.model_dump(),
+                "fill": _EVENT_COLOURS[kind] + "66",
+                "stroke": _EVENT_COLOURS[kind],
+                "width": 1.6,
+            }
+            for kind, title in EVENT_KINDS.items()
+        ],
+        "default": {"fill": "#d7301f66", "stroke": "#d7301f", "width": 1.6},
+    }
+
+
+def level_area_rows(series: Sequence[BodySeries], levels: Mapping[int, NDArray[np.float64]]) -> list[dict[str, Any]]:
+    """Level–area relation (水位—面积关系) of each body with a gauge, from its observed dates; one row a knot."""
+    rows = []
+    for one in series:
+        level = levels.get(one.number)
+        if level is None:
+            continue
+        observed = (one.frame["flag"] == "observed").to_numpy() & np.isfinite(level)
+        if observed.sum() < 3 or float(np.ptp(level[observed])) < 0.1:
+            continue
+        curve = fit_level_area(
+            level[observed], one.frame["area_m2"].to_numpy(float)[observed], datum=f"gauge zero of {one.name}"
+        )
+        start = float(curve.level_m[0])
+        rows += [
+            {
+                "body": one.id,
+                "name": one.name,
+                "level_m": round(float(at), 2),
+                "area_km2": round(float(area) / 1e6, 4),
+                "storage_from_lowest_m3": round(storage_change(curve, start, float(at)), 0),
+                "pairs": curve.pairs,
+                "residual_km2": round(curve.residual_m2 / 1e6, 4),
+            }
+            for at, area in zip(curve.level_m, curve.area_m2, strict=True)
+        ]
+    return rows
+
+
+def lake_card_rows(
+    series: Sequence[BodySeries],
+    levels: Mapping[int, NDArray[np.float64]],
+    events: Sequence[Event],
+    rules: WaterBodyRules,
+) -> list[dict[str, Any]]:
+    """A row a listed lake and year (一湖一档)."""
+    rows = []
+    for one in series:
+        if one.name is None:
+            continue
+        days = list(one.frame["date"])
+        for year in sorted({day.year for day in days}):
+            level = levels.get(one.number)
+            of_year = np.array([day.year == year for day in days])
+            card = lake_card(
+                one, year, rules.lake_card, level_m=None if level is None else level[of_year], events=events
+            )
+            rows.append(
+                {
+                    "body": card.body_id,
+                    "name": card.name,
+                    "year": card.year,
+                    "observations": card.observations,
+                    "observed": card.observed,
+                    "mean_km2": _km2(card.mean_m2),
+                    "least_km2": _km2(card.least_m2),
+                    "most_km2": _km2(card.most_m2),
+                    "not_reduced": card.not_reduced,
+                    "not_reduced_reason_zh": card.not_reduced_reason.zh,
+                    "not_reduced_reason_en": card.not_reduced_reason.en,
+                    "events": len(card.events),
+                    "not_assessed": card.not_assessed,
+                }
+            )
+    return rows
+
+
+def _km2(value: float | None) -> float | None:
+    return None if value is None else round(value / 1e6, 4)
+
+
 def bodies_frame(bodies: WaterBodies) -> geopandas.GeoDataFrame:
     """Bodies as features, with the columns of `BODY_FIELDS`."""
     frame = bodies.frame.rename(columns={"id": "body"}).copy()
@@ -188,14 +340,14 @@ def bodies_style() -> dict[str, Any]:
 
 
 def series_frame(
-    series: Sequence[BodySeries], bodies: WaterBodies, levels: Mapping[str, Sequence[float | None]]
+    series: Sequence[BodySeries], bodies: WaterBodies, levels: Mapping[int, NDArray[np.float64]]
 ) -> geopandas.GeoDataFrame:
     """One row a body and date, at a point inside the body.
 
     Parameters
     ----------
     levels : mapping
-        Body id → level by date, where a gauge is known.
+        Row of the body → level by date, where a gauge is known.
     """
     import geopandas
     import pandas as pd
@@ -205,7 +357,7 @@ def series_frame(
     for one in series:
         row = bodies.frame.iloc[one.number]
         table = one.frame
-        known = levels.get(one.id)
+        known = levels.get(one.number)
         point = shapely.point_on_surface(row.geometry)
         index = (table["level_low"].astype(float) + table["level_high"].astype(float)) / 2
         parts.append(
@@ -220,7 +372,7 @@ def series_frame(
                     "area_high_km2": (table["area_high_m2"].astype(float) / 1e6).round(6),
                     "seen_share": table["seen_share"].astype(float).round(4),
                     "flag": table["flag"],
-                    "level_m": [None] * len(table) if known is None else list(known),
+                    "level_m": np.full(len(table), np.nan) if known is None else known,
                     "level_index": index.round(4),
                 },
                 geometry=[point] * len(table),
@@ -228,7 +380,6 @@ def series_frame(
             )
         )
     found = pd.concat(parts, ignore_index=True)
-    found["level_m"] = found["level_m"].astype(float)
     return geopandas.GeoDataFrame(found, geometry="geometry", crs=4490)
 
 

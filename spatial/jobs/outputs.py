@@ -59,6 +59,12 @@ class WrittenFeatures:
         self.frame.to_file(target, layer=self.name, driver="GPKG", engine="pyogrio")
 
 
+def _named(frame: geopandas.GeoDataFrame, fields: tuple[Attribute, ...]) -> geopandas.GeoDataFrame:
+    """The fields and a geometry column of the name ``geometry``."""
+    found = frame[[*(field.name for field in fields), frame.geometry.name]]
+    return found if found.geometry.name == "geometry" else found.rename_geometry("geometry")
+
+
 class _BlockRaster:
     """One raster on the run's grid; cells never written are nodata (see `RasterOutput`)."""
 
@@ -135,7 +141,7 @@ class BlockOutputs:
         self.written_features.append(
             WrittenFeatures(
                 name,
-                frame[[*(field.name for field in fields), frame.geometry.name]].rename_geometry("geometry"),
+                _named(frame, fields),
                 fields,
                 title,
                 dict(style),

@@ -1,0 +1,190 @@
+"""The water watch on a synthetic decade of a small lake, through store and runner, against its known truth."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+
+from spatial.catalog import load_catalog
+from spatial.errors import InvalidParameter, LayerEmpty, LayerNotFound
+from spatial.intake import publish_layer
+from spatial.jobs.result import RunResult
+from spatial.jobs.run import run_analysis
+from spatial.settings import PROJECT_ROOT, Settings
+from spatial.store.datastore import DataStore
+from spatial.units import geodesic_areas
+
+
+def generator() -> Any:
+    """The program that makes the sample scenes, as a module."""
+    path = PROJECT_ROOT / "data-samples" / "scripts" / "water_scenes.py"
+    if "water_scenes" not in sys.modules:
+        spec = importlib.util.spec_from_file_location("water_scenes", path)
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules["water_scenes"] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules["water_scenes"])
+    return sys.modules["water_scenes"]
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Chenhu (沉湖), four scenes a year for six years; a polder of 20 ha from 2017-08 on; four bad scenes."""
+    made = generator()
+    lake = made.Lake(
+        "small-scenes",
+        "小湖（合成）",
+        "Small lake (synthetic)",
+        "沉湖",
+        made._seasons(range(2015, 2021), (1, 4, 7, 10)),
+        20.0,
+        0.7,
+        plots=(made.Plot("reclaimed", datetime(2017, 8, 1, tzinfo=UTC), 20.0, 0.4),),
+        bad={3: "no-mask", 8: "all-cloud", 14: "half", 20: "twice"},
+    )
+    folder = tmp_path_factory.mktemp("scenes")
+    made.make(lake, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def store(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DataStore]:
+    settings = Settings(
+        layers_dir=PROJECT_ROOT / "layers",
+        var_dir=tmp_path_factory.mktemp("var"),
+        scenes_path=scenes,
+        store="duckdb",
+    )
+    opened = DataStore.open(settings)
+    publish_layer(opened, load_catalog(settings.layers_dir)["lakes"])
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def result(store: DataStore) -> RunResult:
+    return run_analysis(store, "water-watch", {"collection": "small-scenes", "least_clear": 5}, publish=True)
+
+
+@pytest.fixture(scope="module")
+def truth(scenes: Path) -> dict[str, Any]:
+    return dict(json.loads((scenes / "small-scenes" / "truth.json").read_text("utf-8")))
+
+
+@pytest.fixture(scope="module")
+def lake(result: RunResult, truth: dict[str, Any]) -> pd.DataFrame:
+    """Series of the lake beside the truth."""
+    series = result.frame("series")
+    series = series[series["name"] == "沉湖"]
+    known = pd.DataFrame(truth["areas"])
+    known["time"] = pd.to_datetime(known["time"])
+    found = series.merge(known, on="time")
+    return found.assign(truth_km2=found["lake_m2"] / 1e6)
+
+
+def test_bad_scenes_are_listed_with_their_reason_and_left_out(result: RunResult) -> None:
+    rows = {row["scene"]: row for row in result.tables["scenes"]}
+    left = {name: row["codes"] for name, row in rows.items() if not row["used"]}
+    assert sorted(map(tuple, left.values())) == [("all-cloud",), ("no-cloud-mask",)]
+    assert sum("partial-tile" in row["codes"] for row in rows.values()) == 1
+    assert all(row["reason_zh"] and row["reason_en"] for row in rows.values() if row["codes"])
+    totals = result.tables["totals"][0]
+    assert (totals["scenes"], totals["scenes_used"], totals["observations"], totals["days_merged"]) == (25, 23, 22, 1)
+
+
+def test_every_date_has_a_value_near_the_truth(lake: pd.DataFrame) -> None:
+    assert len(lake) == 22
+    error = np.abs(lake["area_km2"] / lake["truth_km2"] - 1)
+    clear = lake["flag"] == "observed"
+    assert clear.sum() >= 5
+    assert lake["area_km2"].notna().mean() >= 0.8
+    assert error[clear].max() <= 0.02
+    assert error[lake["seen_share"] >= 0.7].max() <= 0.05
+
+
+def test_the_polder_is_found_and_nothing_is_lost(result: RunResult, truth: dict[str, Any]) -> None:
+    events = result.frame("events")
+    assert not (events["kind"] == "lost").any()
+    polders = events[events["kind"] == "reclaimed"]
+    assert len(polders) == 1
+    polder, plot = polders.iloc[0], shapely.geometry.shape(truth["plots"][0]["geometry"])
+    found = polder.geometry
+    shared = geodesic_areas(np.array([found.intersection(plot)]))[0]
+    assert shared / geodesic_areas(np.array([plot]))[0] > 0.85
+    assert shared / geodesic_areas(np.array([found]))[0] > 0.85
+    assert str(polder["confirmed"]) > "2017-08-01"
+    assert polder["two_observations"]
+    assert pd.Timestamp(polder["time"]) > pd.Timestamp("2017-08-01", tz="UTC")
+
+
+def test_counts_and_frequency_fit(result: RunResult) -> None:
+    import rasterio
+
+    with rasterio.open(result.rasters["frequency"]) as file:
+        frequency, wet, clear, _ = file.read()
+        assert file.descriptions == ("frequency", "wet", "clear", "recurrence")
+    seen = clear > 0
+    assert np.array_equal(np.rint(frequency[seen] * clear[seen] / 100), wet[seen])
+    with rasterio.open(result.rasters["extent"]) as file:
+        assert file.count == 22
+        codes = file.read()
+    assert np.array_equal(((codes == 1) | (codes == 2)).sum(axis=0)[seen], wet[seen])
+    assert np.array_equal((codes < 250).sum(axis=0)[seen], clear[seen])
+
+
+def test_what_is_published_bears_the_mark_of_synthetic_data(store: DataStore, result: RunResult) -> None:
+    snapshot = store.snapshot()
+    assert set(result.layers) == {"extent", "frequency", "transition", "bodies", "series", "events"}
+    for layer_id in result.layers.values():
+        layer = snapshot.catalog[layer_id]
+        assert layer.synthetic is not None
+        assert "合成" in layer.display_title().zh
+        assert layer.theme == ("results", "water")
+    series = snapshot.vector(result.layers["series"])
+    assert (series.layer.kind, series.layer.station_field, series.layer.time_field) == ("stations", "body", "time")
+    assert result.provenance["inputs"][0]["synthetic"]
+
+
+def test_blocks_and_threads_change_nothing(store: DataStore, scenes: Path, result: RunResult) -> None:
+    import rasterio
+
+    from analyses.water.watch import WaterWatch
+
+    before = WaterWatch.__init__.__defaults__
+    try:
+        WaterWatch.__init__.__defaults__ = (200,)
+        again = run_analysis(store, "water-watch", {"collection": "small-scenes", "least_clear": 5})
+    finally:
+        WaterWatch.__init__.__defaults__ = before
+    for name, path in result.rasters.items():
+        with rasterio.open(path) as one, rasterio.open(again.rasters[name]) as other:
+            assert np.array_equal(one.read(), other.read(), equal_nan=one.dtypes[0] == "float32")
+    columns = ["body", "time", "area_km2", "area_low_km2", "flag"]
+    pd.testing.assert_frame_equal(
+        pd.DataFrame(result.frame("series")[columns]), pd.DataFrame(again.frame("series")[columns])
+    )
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "said"),
+    [
+        ({"collection": "nowhere"}, LayerNotFound, "small-scenes"),
+        ({"collection": "small-scenes", "first": "2030-01-01"}, LayerEmpty, "none of 0"),
+        ({"collection": "small-scenes", "bbox": (30.3, 113.7, 30.4, 113.9)}, InvalidParameter, "x first"),
+        ({"collection": "small-scenes", "least_clear": 0}, InvalidParameter, "least_clear"),
+        ({"collection": "small-scenes", "dated_maps": "some"}, InvalidParameter, "latest"),
+    ],
+)
+def test_bad_parameters(store: DataStore, parameters: dict[str, Any], error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        run_analysis(store, "water-watch", parameters)
