@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spatial.cli.console import Json, emit, note, say, table
+from spatial.cli.console import Json, emit, note, open_store, progress_bar, say, table
+from spatial.errors import SpatialError
+
+if TYPE_CHECKING:
+    from spatial.watch.schedule import WatchReport
 
 __all__ = ["register", "sample_command"]
 
@@ -22,6 +27,7 @@ def register(app: typer.Typer) -> None:
     scenes.command("add", help=say("加入一个 STAC 影像集", "Add the scenes of a STAC collection"))(add)
     scenes.command("samples", help=say("生成合成的十年湖泊影像", "Make the synthetic decade of three lakes"))(samples)
     app.add_typer(scenes, name="scenes")
+    app.command(help=say("有新影像时运行水体监测并报告新事件", "Run the water watch when scenes arrive"))(watch)
 
 
 def list_scenes(as_json: Json = False) -> None:
@@ -75,6 +81,53 @@ def add(
             f"{found['collection']}: {len(found['added'])} scenes added, {len(found['known'])} were there",
         ),
     )
+
+
+def watch(
+    collection: Annotated[list[str] | None, typer.Argument(help="影像集，默认全部 / collections, default all")] = None,
+    every: Annotated[
+        float | None, typer.Option(min=10, help="每隔多少秒再看一次，默认只看一次 / look again after so many seconds")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Look at the collections once, or again and again until Ctrl-C; one line of JSON a run with ``--json``."""
+    from spatial.scenes.collection import collection_ids
+    from spatial.watch.schedule import watch_collection
+
+    while True:
+        with open_store() as store:
+            for name in collection or collection_ids(store.settings.scenes_dir):
+                with progress_bar(name) as progress:
+                    try:
+                        report = watch_collection(store, name, progress=progress)
+                    except SpatialError as error:
+                        if every is None:
+                            raise
+                        # One collection with a fault must not stop the watch over the others.
+                        note(error.zh, error.en)
+                        continue
+                _tell(report, as_json)
+        if every is None:
+            return
+        time.sleep(every)
+
+
+def _tell(report: WatchReport, as_json: bool) -> None:
+    def show() -> None:
+        if not report.ran:
+            note(f"{report.collection}：没有新影像", f"{report.collection}: no new scene")
+            return
+        note(
+            f"{report.collection}：新影像 {len(report.new_scenes)} 景，新事件 {len(report.alerts)} 个，"
+            f"待确认 {report.waiting} 个",
+            f"{report.collection}: {len(report.new_scenes)} new scenes, {len(report.alerts)} alerts, {report.waiting} waiting",
+        )
+        columns = (say("事件", "event"), say("类别", "kind"), say("水体", "body"), say("日期", "date"), "ha")
+        rows = ((a["event"], a["kind"], a["name"] or a["body"], a["confirmed"], a["area_ha"]) for a in report.alerts)
+        if report.alerts:
+            table(say("新事件", "alerts"), columns, rows)
+
+    emit(report.document(), as_json, show)
 
 
 def sample_command() -> list[str]:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from spatial.catalog import Text
+from spatial.stac.observed import ObservedScene, observed_document, observed_scenes, scenes_state
 from spatial.store.raster import PublishedRaster
 from spatial.store.record_filter import Span
 from spatial.store.version_history import raster_versions
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from spatial.store.datastore import DataStore, Snapshot
 
 __all__ = [
-    "COG", "GEOJSON", "RESULTS", "STAC_VERSION", "Gathered", "Scene", "both", "collection_document", "file_path", "gathered",
-    "instant", "is_result", "item_document", "licence",
+    "COG", "GEOJSON", "RESULTS", "STAC_VERSION", "Gathered", "Item", "Scene", "both", "collection_document", "file_path",
+    "gathered", "instant", "is_result", "item_document", "licence",
 ]  # fmt: skip
 
 STAC_VERSION = "1.1.0"
@@ -83,6 +84,21 @@ class Scene:
         """Layer of the raster."""
         return self.raster.layer
 
+    @property
+    def version(self) -> str:
+        """Version of the raster."""
+        return self.raster.version
+
+    @property
+    def bands(self) -> list[str]:
+        """Names of the bands."""
+        return [band.name for band in self.layer.bands]
+
+    @property
+    def brought(self) -> Mapping[str, Any]:
+        """Properties that a registered item brought."""
+        return dict((self.layer.provenance or {}).get("item", {}).get("properties", {}))
+
     @cached_property
     def span(self) -> Span:
         """Time that the item stands for: the period of the data where the layer says it, else the moment of publication."""
@@ -108,32 +124,40 @@ class Scene:
         return shapely.box(*self.bbox)
 
 
+Item = Scene | ObservedScene
+
+
 @dataclass(frozen=True)
 class Gathered:
-    """All scenes of one catalogue revision, newest first, and by collection."""
+    """All items of one catalogue revision and state of the scenes folder, newest first, and by collection."""
 
-    scenes: tuple[Scene, ...]
-    collections: Mapping[str, tuple[Scene, ...]]
+    scenes: tuple[Item, ...]
+    collections: Mapping[str, tuple[Item, ...]]
     layers: Mapping[str, Layer]
     """Collection → its layer; ``results`` has none."""
 
-    def find(self, collection: str, item: str) -> Scene | None:
-        """Scene by its ids."""
+    def result(self, item: str) -> Scene | None:
+        """A result by its id."""
+        return next((s for s in self.collections[RESULTS] if isinstance(s, Scene) and s.id == item), None)
+
+    def find(self, collection: str, item: str) -> Item | None:
+        """Item by its ids."""
         return next((s for s in self.collections.get(collection, ()) if s.id == item), None)
 
 
 _lock = threading.Lock()
-_known: WeakKeyDictionary[DataStore, tuple[int, Gathered]] = WeakKeyDictionary()
+_known: WeakKeyDictionary[DataStore, tuple[Any, Gathered]] = WeakKeyDictionary()
 
 
 def gathered(datastore: DataStore, snapshot: Snapshot) -> Gathered:
-    """Scenes of a snapshot; what it leaves out by its grade is not among them."""
+    """Scenes of a snapshot and of the scenes folder; what the snapshot leaves out by its grade is not among them."""
+    state = (snapshot.revision, scenes_state(datastore.settings.scenes_dir))
     with _lock:
         known = _known.get(datastore)
-    if known is not None and known[0] == snapshot.revision:
+    if known is not None and known[0] == state:
         return known[1]
     history = raster_versions(datastore, snapshot)
-    collections: dict[str, tuple[Scene, ...]] = {}
+    collections: dict[str, tuple[Item, ...]] = {}
     layers: dict[str, Layer] = {}
     results: list[Scene] = []
     for layer in snapshot.layers():
@@ -153,13 +177,18 @@ def gathered(datastore: DataStore, snapshot: Snapshot) -> Gathered:
         if scenes:
             collections[layer.id] = tuple(scenes)
             layers[layer.id] = current.layer
+    for name, observed in observed_scenes(datastore.settings.scenes_dir).items():
+        # A layer of the same id came first; the scenes can be renamed, its address cannot.
+        if name not in collections and name != RESULTS:
+            collections[name] = observed
+            layers[name] = observed[0].layer
     collections[RESULTS] = tuple(results)
     everything = [scene for scenes in collections.values() for scene in scenes]
     everything.sort(key=lambda s: (s.collection, s.id))
     everything.sort(key=lambda s: s.span.start, reverse=True)
     found = Gathered(tuple(everything), collections, layers)
     with _lock:
-        _known[datastore] = (snapshot.revision, found)
+        _known[datastore] = (state, found)
     return found
 
 
@@ -276,8 +305,10 @@ def _properties(scene: Scene, base: str) -> dict[str, Any]:
     return {**extra, **found, **_processing(layer)}
 
 
-def item_document(scene: Scene, base: str, known: Gathered) -> dict[str, Any]:
+def item_document(scene: Item, base: str, known: Gathered) -> dict[str, Any]:
     """A scene as a STAC item."""
+    if isinstance(scene, ObservedScene):
+        return observed_document(scene, base)
     raster, layer = scene.raster, scene.layer
     root = f"{base}/stac"
     own = f"{root}/collections/{scene.collection}"
@@ -394,7 +425,16 @@ def collection_document(collection: str, base: str, known: Gathered) -> dict[str
         "links": links,
         "assets": {},
     }
-    if layer is not None:
+    if layer is not None and layer.kind == "scenes":
+        document["summaries"] = {}
+        document["item_assets"] = {
+            band.name: {"type": COG, "roles": ["data"], "title": band.name, "bands": [{"name": band.name}]}
+            for band in layer.bands
+        }
+        if document["license"] != "other":
+            address = f"https://spdx.org/licenses/{layer.source.licence}.html"
+            links.append(_link(address, "license", "text/html", layer.source.licence))
+    elif layer is not None:
         document["item_assets"] = {
             "data": {
                 "type": COG,

@@ -329,7 +329,7 @@ def _publish(
         )
     datastore.publish_raster(layer, path, sha256=sha256, ready=ready)
     log.info("result registered", layer=layer_id, version=version, editor=request.editor)
-    found = gathered(datastore, datastore.snapshot()).find(RESULTS, layer_id)
+    found = gathered(datastore, datastore.snapshot()).result(layer_id)
     if found is None:
         raise DataError(
             f"成果 {layer_id} 已发布但未列出，请重试", f"result {layer_id} is published but not listed; try again"
@@ -373,7 +373,7 @@ def _next_version(datastore: DataStore, layer_id: str) -> str:
 def _current(
     datastore: DataStore, snapshot: Snapshot, item_id: str, request_match: str | None, tag: str | None
 ) -> Scene:
-    scene = gathered(datastore, snapshot).find(RESULTS, item_id)
+    scene = gathered(datastore, snapshot).result(item_id)
     if scene is None:
         raise FeatureNotFound(
             f"成果中没有条目 {item_id[:80]!r}", f"the results have no item {item_id[:80]!r}", item=item_id[:200]
@@ -408,7 +408,7 @@ def replace(datastore: DataStore, item_id: str, request: Request, tag: Any, *, m
         Scene → its entity tag, for ``If-Match``.
     """
     snapshot = datastore.snapshot()
-    found = gathered(datastore, snapshot).find(RESULTS, item_id)
+    found = gathered(datastore, snapshot).result(item_id)
     current = _current(datastore, snapshot, item_id, request.if_match, None if found is None else tag(found))
     item = request.item
     if merge:
@@ -423,7 +423,7 @@ def replace(datastore: DataStore, item_id: str, request: Request, tag: Any, *, m
 def withdraw(datastore: DataStore, item_id: str, if_match: str | None, editor: str | None, tag: Any) -> None:
     """Take a result out of the catalogue; its versions stay on record."""
     snapshot = datastore.snapshot()
-    found = gathered(datastore, snapshot).find(RESULTS, item_id)
+    found = gathered(datastore, snapshot).result(item_id)
     _current(datastore, snapshot, item_id, if_match, None if found is None else tag(found))
     datastore.state.withdraw(item_id)
     log.info("result withdrawn", layer=item_id, editor=editor)

@@ -45,11 +45,12 @@ from spatial.stac.items import (
     JSON,
     RESULTS,
     Gathered,
-    Scene,
+    Item,
     collection_document,
     gathered,
     item_document,
 )
+from spatial.stac.observed import ObservedScene
 from spatial.stac.search import (
     ITEMS_PARAMETERS,
     SEARCH_PARAMETERS,
@@ -121,7 +122,7 @@ class _Exchange:
             )
         return name
 
-    def scene(self) -> Scene:
+    def scene(self) -> Item:
         """Scene of the path."""
         collection, item = self.collection(), self.request.path_params["item"]
         found = self.known.find(collection, item)
@@ -158,9 +159,9 @@ class _Exchange:
         return Response(orjson.dumps(document), media_type=kind, headers=headers)
 
 
-def _tag(base: str, scene: Scene) -> str:
+def _tag(base: str, scene: Item) -> str:
     """Entity tag of an item, the same in every answer that shows it."""
-    known = (software_version(), base, scene.id, scene.raster.version, scene.layer.model_dump_json())
+    known = (software_version(), base, scene.id, scene.version, scene.layer.model_dump_json())
     digest = blake2b(repr(known).encode(), digest_size=12)
     return f'W/"{digest.hexdigest()}"'
 
@@ -238,7 +239,7 @@ async def search(exchange: _Exchange) -> Response:
 def _page(
     exchange: _Exchange,
     wanted: SearchRequest,
-    scenes: tuple[Scene, ...],
+    scenes: tuple[Item, ...],
     links: list[dict[str, Any]],
     body: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -290,6 +291,27 @@ async def file(exchange: _Exchange) -> Response:
     if tag in exchange.request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     return FileResponse(raster.path, media_type=COG, filename=f"{layer}_{version}.tif", headers=headers)
+
+
+async def scene_file(exchange: _Exchange) -> Response:
+    """The COG of one band of a scene; ranges are answered."""
+    exchange.read(())
+    path = exchange.request.path_params
+    found = exchange.known.find(path["collection"], path["item"])
+    asset = found.item.assets.get(path["band"]) if isinstance(found, ObservedScene) else None
+    if asset is None or not asset.path.is_file():
+        raise FeatureNotFound(
+            f"没有影像波段 {path['collection'][:60]}/{path['item'][:80]}/{path['band'][:40]}",
+            f"no band {path['collection'][:60]}/{path['item'][:80]}/{path['band'][:40]} of a scene",
+            layer=path["collection"][:60],
+        )
+    state = asset.path.stat()
+    tag = f'"{state.st_mtime_ns:x}-{state.st_size:x}"'
+    headers = {"ETag": tag, "Cache-Control": "public, max-age=3600", "Accept-Ranges": "bytes"}
+    if tag in exchange.request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    name = f"{path['item']}_{path['band']}.tif"
+    return FileResponse(asset.path, media_type=COG, filename=name, headers=headers)
 
 
 # --- transactions -----------------------------------------------------------------------------------------------------
@@ -399,6 +421,7 @@ def _routes(datastore: DataStore) -> list[Route]:
         route("/stac/queryables", GET=queryables),
         route("/stac/conformance", GET=conformance_declaration),
         route("/stac/api", GET=openapi),
+        route("/stac/scenes/{collection}/{item}/{band}.tif", GET=scene_file),
         route("/stac/files/{layer}/{version}.tif", GET=file),
         route("/stac", GET=landing),
         route("/stac/", GET=landing),

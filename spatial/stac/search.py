@@ -21,7 +21,7 @@ from spatial.store.cql2_text import parse_filter
 from spatial.store.record_filter import Kind, Span, compile_record_filter
 
 if TYPE_CHECKING:
-    from spatial.stac.items import Scene
+    from spatial.stac.items import Item
 
 __all__ = [
     "ITEMS_PARAMETERS", "QUERYABLES", "SEARCH_PARAMETERS", "SORTABLES", "Fields", "Found", "SearchRequest", "pruned",
@@ -80,7 +80,7 @@ class Fields:
 class SearchRequest:
     """A search, checked."""
 
-    tests: tuple[Callable[[Scene], bool], ...]
+    tests: tuple[Callable[[Item], bool], ...]
     sort: tuple[tuple[str, bool], ...]
     limit: int
     token: str | None
@@ -91,7 +91,7 @@ class SearchRequest:
 class Found:
     """A page of a search."""
 
-    scenes: Sequence[Scene]
+    scenes: Sequence[Item]
     matched: int
     following: str | None
     """Token of the next page."""
@@ -169,7 +169,7 @@ def read_search(body: Mapping[str, Any], *, collection: str | None = None) -> Se
     """
     for name in body:
         _known(str(name), SEARCH_PARAMETERS)
-    tests: list[Callable[[Scene], bool]] = []
+    tests: list[Callable[[Item], bool]] = []
     if collection is not None:
         tests.append(lambda scene: scene.collection == collection)
     for name, member in (("collections", "collection"), ("ids", "id")):
@@ -190,11 +190,11 @@ def read_search(body: Mapping[str, Any], *, collection: str | None = None) -> Se
     return SearchRequest(tuple(tests), _sort(body), _limit(body), _token(body), _fields(body))
 
 
-def _one_of(member: str, wanted: frozenset[str]) -> Callable[[Scene], bool]:
+def _one_of(member: str, wanted: frozenset[str]) -> Callable[[Item], bool]:
     return lambda scene: getattr(scene, member) in wanted
 
 
-def _inside(area: Any) -> Callable[[Scene], bool]:
+def _inside(area: Any) -> Callable[[Item], bool]:
     return lambda scene: bool(area.intersects(scene.geometry))
 
 
@@ -316,7 +316,7 @@ def _filter(body: Mapping[str, Any]) -> Callable[[Any], bool] | None:
     )
 
 
-def scene_value(scene: Scene, name: str) -> Any:
+def scene_value(scene: Item, name: str) -> Any:
     """Value of a queryable."""
     from spatial.stac.items import both, licence
 
@@ -339,7 +339,7 @@ def scene_value(scene: Scene, name: str) -> Any:
         case "keywords":
             return list(layer.keywords)
         case "version":
-            return scene.raster.version
+            return scene.version
         case "license":
             return licence(layer)
         case "theme":
@@ -351,12 +351,10 @@ def scene_value(scene: Scene, name: str) -> Any:
         case "derived_from":
             return list(layer.derived_from)
         case "bands":
-            return [band.name for band in layer.bands]
-        case "proj:epsg":
-            return 4490
-        case "proj:code":
-            return "EPSG:4490"
-    brought = (layer.provenance or {}).get("item", {}).get("properties", {}).get(name)
+            return scene.bands
+        case "proj:epsg" | "proj:code" if layer.kind != "scenes":
+            return 4490 if name == "proj:epsg" else "EPSG:4490"
+    brought = scene.brought.get(name)
     fits = {"number": (int, float), "string": str, "strings": list}[QUERYABLES[name]]
     return brought if isinstance(brought, fits) else None  # type: ignore[arg-type]
 
@@ -378,11 +376,11 @@ def _token(body: Mapping[str, Any]) -> str | None:
     return place
 
 
-def _place(scene: Scene) -> str:
+def _place(scene: Item) -> str:
     return f"{scene.collection}/{scene.id}"
 
 
-def run_search(scenes: Sequence[Scene], wanted: SearchRequest) -> Found:
+def run_search(scenes: Sequence[Item], wanted: SearchRequest) -> Found:
     """The page of the scenes that match; by default newest first.
 
     Raises
@@ -406,7 +404,7 @@ def run_search(scenes: Sequence[Scene], wanted: SearchRequest) -> Found:
     return Found(page, len(found), following)
 
 
-def _sort_value(scene: Scene, name: str) -> Any:
+def _sort_value(scene: Item, name: str) -> Any:
     return scene.span.start if name == "datetime" else scene_value(scene, name)
 
 

@@ -179,3 +179,45 @@ def test_bad_addresses_say_what_is_wrong(client: Any, address: str, status: int,
 def test_a_broken_file_harms_its_scene_only(client: Any, tmp_path: Path) -> None:
     assert client.get("/api/v1/scenes/%2E%2E").status_code == 404
     assert client.get("/api/v1/scenes/lake?x=1").status_code == 400
+
+
+def test_scenes_are_stac_items_with_a_file_a_band(client: Any) -> None:
+    collections = {c["id"]: c for c in client.get("/stac/collections").json()["collections"]}
+    assert collections["lake"]["item_assets"].keys() == {"green", "swir1"}
+    found = client.get("/stac/search", params={"collections": "lake", "datetime": "2024-07-01T00:00:00Z/.."}).json()
+    assert sorted(item["id"] for item in found["features"]) == ["degrees", "metres"]
+    item = next(i for i in found["features"] if i["id"] == "degrees")
+    assert item["properties"]["synthetic"] is True
+    assert item["properties"]["eo:cloud_cover"] == 0
+    assert item["assets"]["green"]["raster:bands"] == [{"scale": 1e-4, "offset": 0.0}]
+    address = item["assets"]["green"]["href"].removeprefix("http://onemap.test")
+    part = client.get(address, headers={"Range": "bytes=0-3"})
+    assert (part.status_code, part.content[:2]) == (206, b"II")
+    assert client.get(address.replace("green", "nir")).status_code == 404
+    none = client.get("/stac/search", params={"filter": "eo:cloud_cover > 10", "collections": "lake"})
+    assert none.json()["features"] == []
+
+
+def test_pystac_client_walks_to_the_scenes(client: Any) -> None:
+    import pystac
+
+    document = client.get("/stac/collections/lake/items/metres").json()
+    item = pystac.Item.from_dict(document)
+    assert item.datetime is not None
+    assert item.datetime.isoformat() == "2024-07-01T03:00:00+00:00"
+    assert set(item.assets) == {"green", "swir1"}
+
+
+def test_a_new_scene_is_listed_at_once(client: Any) -> None:
+    folder = client.app.state.datastore.settings.scenes_dir / "lake"
+    source = json.loads((folder / "items" / "degrees.json").read_text())
+    before = client.get("/stac/search", params={"collections": "lake"}).json()["numberMatched"]
+    new = folder / "items" / "later.json"
+    new.write_text(
+        json.dumps(source | {"id": "later", "properties": source["properties"] | {"datetime": "2024-08-01T03:00:00Z"}})
+    )
+    try:
+        after = client.get("/stac/search", params={"collections": "lake"}).json()
+        assert (before, after["numberMatched"], after["features"][0]["id"]) == (2, 3, "later")
+    finally:
+        new.unlink()

@@ -188,3 +188,21 @@ def test_blocks_and_threads_change_nothing(store: DataStore, scenes: Path, resul
 def test_bad_parameters(store: DataStore, parameters: dict[str, Any], error: type[Exception], said: str) -> None:
     with pytest.raises(error, match=said):
         run_analysis(store, "water-watch", parameters)
+
+
+def test_the_scheduled_watch_runs_when_scenes_arrive_and_reports_once(store: DataStore, scenes: Path) -> None:
+    from spatial.watch.schedule import watch_collection
+
+    folder = scenes / "small-scenes" / "items"
+    last = sorted(folder.glob("*.json"))[-1]
+    held = last.read_text("utf-8")
+    last.unlink()
+    first = watch_collection(store, "small-scenes", {"least_clear": 5, "dated_maps": "none"})
+    assert first.ran
+    assert [alert["kind"] for alert in first.alerts if alert["name"] == "沉湖"] == ["reclaimed"]
+    assert not watch_collection(store, "small-scenes").ran
+    last.write_text(held, "utf-8")
+    again = watch_collection(store, "small-scenes", {"least_clear": 5, "dated_maps": "none"})
+    assert again.ran
+    assert again.new_scenes == (last.stem,)
+    assert not [alert for alert in again.alerts if alert["name"] == "沉湖"]
