@@ -193,8 +193,6 @@ class _DatasetTiles:
             return unchanged
         boxes = grid.geographic_boxes(32)
         near = [m for m in layers if any(_meet(box, m.published.extent) for box in boxes)]
-        if not near and wanted.background.colour is None and ext != "jpg":
-            return Response(status_code=204, headers=headers)
         body = await drawn_map(self._datastore, map_pool(self._datastore), near, wanted, ext)
         return Response(body, media_type=media_type(ext), headers=headers)
 
@@ -295,7 +293,7 @@ def _paths(snapshot: Snapshot) -> dict[str, Any]:
                     f"{kind} tile",
                     [tms, *place, collections, *further],
                     content,
-                    empty=True,
+                    empty=kind == "vector",
                 )
             },
         }

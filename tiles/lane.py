@@ -20,7 +20,7 @@ from tiles.matrix import TIANDITU, Address, parse_address
 if TYPE_CHECKING:
     from spatial.store.datastore import DataStore, Snapshot
 
-__all__ = ["ReadyTiles", "TileLane"]
+__all__ = ["ReadyTiles", "TileLane", "conditions"]
 
 _ENDINGS = {"mvt": "mvt", "pbf": "mvt", "png": "png", "webp": "webp", "jpg": "jpg", "jpeg": "jpg"}
 _OVERHEAD = 1500
@@ -96,7 +96,7 @@ class TileLane:
         path: str = scope["path"]
         if scope.get("root_path"):
             return None
-        asked = _conditions(scope["headers"])
+        asked = conditions(scope["headers"])
         if asked is None:
             return None
         held, gzip = asked
@@ -108,11 +108,8 @@ class TileLane:
             return _for_holder(ready, held)
         return await self._make(snapshot, key, held)
 
-    def ready(self, path: str, query: bytes, headers: list[tuple[bytes, bytes]]) -> TileAnswer | None:
-        """The answer to a GET if it stands ready in memory; the layer is looked up all the same."""
-        asked = _conditions(headers)
-        if asked is None:
-            return None
+    def ready(self, path: str, query: bytes, asked: tuple[str | None, bool]) -> TileAnswer | None:
+        """The answer to a GET under `conditions` if it stands ready in memory; the layer is looked up all the same."""
         held, gzip = asked
         ready = self._ready.get(self._datastore.snapshot(), (path, query, gzip))
         return None if ready is None else _for_holder(ready, held)
@@ -169,7 +166,7 @@ def _known(tms: str) -> bool:
     return tms in TILE_MATRIX_SETS or tms in TIANDITU
 
 
-def _conditions(headers: list[tuple[bytes, bytes]]) -> tuple[str | None, bool] | None:
+def conditions(headers: list[tuple[bytes, bytes]]) -> tuple[str | None, bool] | None:
     """``If-None-Match`` and whether gzip is taken; None for what the ordinary way must look at."""
     held, gzip = None, False
     for name, value in headers:

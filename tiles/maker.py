@@ -22,7 +22,7 @@ from tiles.draw import drawn_tile
 from tiles.matrix import Address, touches
 from tiles.metadata import MEDIA_TYPES
 from tiles.raster import TilePool
-from tiles.render import band_number, raster_tile
+from tiles.render import band_number, empty_picture, raster_tile
 from tiles.styles import raster_style
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 Header = tuple[bytes, bytes]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TileAnswer:
     """Status (200, 204 or 304), headers without the length, body."""
 
@@ -51,6 +51,8 @@ class TileAnswer:
     headers: list[Header]
     body: bytes
     tag: str
+    head: bytes = b""
+    """Its lines as they were sent, for who sends it again."""
 
     def header_texts(self) -> dict[str, str]:
         """The headers as texts."""
@@ -131,6 +133,9 @@ class TileMaker:
                 name, lambda: self._made(look, address, ext, band, size, gzip or self.cache.keeps)
             )
         headers = [look.keep]
+        if not body and ext != "mvt":
+            # What loads a tile as an image (OpenLayers, Leaflet, Cesium) takes 204 for a failure.
+            body = empty_picture(ext, size)
         if not body:
             return TileAnswer(204, [(b"etag", f'"{tag}"'.encode()), *headers], b"", f'"{tag}"')
         headers.append(look.kind)

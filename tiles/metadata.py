@@ -191,7 +191,8 @@ def _tileset(
                 MEDIA_TYPES["jpg" if f == "jpeg" else f],
                 f"{f} tiles",
             )
-            for f in ("png", "webp", "jpeg")
+            # Some clients take the first that they know, OpenLayers the last: both must be able to be transparent.
+            for f in ("png", "jpeg", "webp")
         ]
     document: dict[str, Any] = {
         **about,

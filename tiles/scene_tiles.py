@@ -22,8 +22,6 @@ from tiles.scene_indices import SceneIndex, index_colours, scene_index, scene_in
 from tiles.scene_pixels import read_band
 
 if TYPE_CHECKING:
-
-
     from spatial.scenes.collection import SceneCollection, SceneItem
     from spatial.store.datastore import DataStore
 

@@ -60,7 +60,7 @@ _TITLES = {"mapbox": "MapLibre / Mapbox style", "sld11": "SLD 1.1", "json": "One
 
 
 def _encoding(request: Request, wanted: str | None) -> str:
-    """Encoding of a stylesheet: ``f``, else the best of ``Accept``, else MapLibre."""
+    """Encoding of a stylesheet: ``f``, else the best of ``Accept`` (any JSON: MapLibre), else MapLibre."""
     if wanted is not None:
         found = _NAMES.get(wanted.lower()) or next(
             (k for k, v in ENCODINGS.items() if v.partition(";")[0] == wanted.replace(" ", "+").partition(";")[0]), None
@@ -74,7 +74,8 @@ def _encoding(request: Request, wanted: str | None) -> str:
             )
         return found
     for kind in weighted(request.headers.get("accept", "*/*") or "*/*"):
-        if kind in {"*/*", "application/*"}:
+        # MapLibre asks for a style as application/json; our own encoding is had by ``f=json``.
+        if kind in {"*/*", "application/*", JSON}:
             return "mapbox"
         for name, media in ENCODINGS.items():
             if kind == media.partition(";")[0]:

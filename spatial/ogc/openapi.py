@@ -100,19 +100,20 @@ def _tile_paths(layer: Layer, kind: Literal["vector", "map"]) -> dict[str, Any]:
     title = layer.display_title()
     # Pictures come in more sets than vector tiles do.
     tms = ref("parameters", "tileMatrixSetId" if is_vector else "mapTileMatrixSetId")
+    names = ["mvt"] if is_vector else ["png", "webp", "jpg"]
+    form = parameter("f", "瓦片格式", "format of the tile", {"type": "string", "enum": names, "default": names[0]})
     tile = get_operation(
         layer.id,
         f"{layer.id}.collection.{kind}.getTile",
         f"{title.zh}：瓦片",
         f"{title.en}: tile",
         "TileSet",
-        [tms, *(ref("parameters", name) for name in ("tileMatrix", "tileRow", "tileCol"))],
+        [tms, *(ref("parameters", name) for name in ("tileMatrix", "tileRow", "tileCol")), form],
     )
     binary = {"schema": {"type": "string", "format": "binary"}}
-    tile["responses"] |= {
-        "200": {"description": "瓦片 / a tile", "content": dict.fromkeys(media, binary)},
-        "204": ref("responses", "NoTile"),
-    }
+    tile["responses"]["200"] = {"description": "瓦片 / a tile", "content": dict.fromkeys(media, binary)}
+    if is_vector:
+        tile["responses"]["204"] = ref("responses", "NoTile")
     return {
         path: {
             "get": get_operation(

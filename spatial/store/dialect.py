@@ -233,11 +233,11 @@ class _PostGIS(Dialect):
         selected = "".join(f", {expression} AS {quote(name)}" for name, expression in attributes)
         # Bound as what they are, both are read once; made of numbers, the box would be made anew for every row.
         box, wide = "$1::box2d", "$2::geometry"
+        # ST_AsMVT passes over what has no geometry left, and is empty if nothing has. To say so here as well, or to count,
+        # costs a twelfth of the whole statement.
         return (
-            f"SELECT ST_AsMVT(t, $3, 4096, '(geom)', '(fid)'), count(*) FROM (SELECT fid AS \"(fid)\"{selected}, "
-            f'ST_AsMVTGeom({geometry}, {box}, 4096, 64, true) AS "(geom)" FROM {source} WHERE {geometry} && {wide}'
-            # OFFSET 0 keeps the condition above the clipping; pushed below, every geometry would be clipped twice.
-            f' OFFSET 0) t WHERE "(geom)" IS NOT NULL'
+            f"SELECT ST_AsMVT(t, $3, 4096, '(geom)', '(fid)') FROM (SELECT fid AS \"(fid)\"{selected}, "
+            f'ST_AsMVTGeom({geometry}, {box}, 4096, 64, true) AS "(geom)" FROM {source} WHERE {geometry} && {wide}) t'
         )
 
 

@@ -292,8 +292,8 @@ class PostGISStore:
         return tile_statement(POSTGIS, self._source(table, tile_source(table, tms, z)), table, tms, z, x, y)
 
     def tile(self, table: PublishedTable, tms: str, z: int, x: int, y: int) -> bytes:
-        tile, count = self._rows(self._tile_statement(table, tms, z, x, y), table, binary=True)[0]
-        return bytes(tile) if count else b""
+        [(tile,)] = self._rows(self._tile_statement(table, tms, z, x, y), table, binary=True)
+        return bytes(tile or b"")
 
     async def atile(self, table: PublishedTable, tms: str, z: int, x: int, y: int) -> bytes:
         key = (table.table, table.edit, table.layer.tile_fields, tms, tile_source(table, tms, z))

@@ -35,6 +35,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 from spatial.errors import QualityViolation, StoreUnavailable
+from spatial.store.beacon import Beacon
 
 __all__ = [
     "AuditEntry",
@@ -49,8 +50,10 @@ __all__ = [
     "utc_now",
 ]
 
-HEAD = "0004"
+HEAD = "0005"
 """Newest migration; a test compares it with the alembic scripts."""
+_ASK_AGAIN_S = 0.25
+"""How long a revision is taken from the beacon: a change that was not made by this program is seen after that."""
 
 
 def utc_now() -> datetime:
@@ -214,6 +217,11 @@ class State:
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine, "connect", _sqlite_pragmas)
         self._reader: sqlite3.Connection | None = None
+        self._beacon: Beacon | None = None
+        if self.engine.dialect.name == "sqlite":
+            self._beacon = Beacon(Path(address.removeprefix("sqlite:///") + ".mark"))
+        self._known: tuple[bytes, int, float] | None = None
+        """Mark of the beacon, revision, and until when it is believed."""
         self._lock = threading.Lock()
         self._editors: dict[str, threading.Lock] = {}
         with _unavailable():
@@ -308,10 +316,14 @@ class State:
             yield session
 
     def revision(self) -> int:
-        """Catalogue revision now; a few microseconds on SQLite."""
-        if self.engine.dialect.name != "sqlite":
+        """Catalogue revision now; SQLite is asked only if something was published meanwhile (`spatial.store.beacon`)."""
+        beacon = self._beacon
+        if beacon is None:
             with _unavailable(), self.engine.connect() as connection:
                 return int(connection.execute(text("SELECT revision FROM catalogue_revision")).scalar_one())
+        mark, known = beacon.mark(), self._known
+        if known is not None and known[0] == mark and time.monotonic() < known[2]:
+            return known[1]
         with self._lock:
             try:
                 if self._reader is None:
@@ -325,7 +337,10 @@ class State:
             except sqlite3.Error as error:
                 self._reader = None
                 raise _state_away(error) from error
-        return int(row[0])
+        found = int(row[0])
+        if mark is not None and beacon.mark() == mark:
+            self._known = mark, found, time.monotonic() + _ASK_AGAIN_S
+        return found
 
     def publish(
         self,
@@ -395,16 +410,23 @@ class State:
         """Take a computed layer out of the catalogue; its version rows and files stay."""
         with self.session() as session:
             session.execute(delete(CurrentVersion).where(CurrentVersion.layer_id == layer_id))
-            session.execute(update(Revision).values(revision=Revision.revision + 1, changed=utc_now()))
+            self._raise_revision(session, utc_now())
 
-    @staticmethod
-    def _flip(session: Session, layer_id: str, version: str, now: datetime) -> None:
+    def _flip(self, session: Session, layer_id: str, version: str, now: datetime) -> None:
         current = session.get(CurrentVersion, layer_id)
         if current is None:
             session.add(CurrentVersion(layer_id=layer_id, version=version, changed=now))
         else:
             current.version, current.changed = version, now
+        self._raise_revision(session, now)
+
+    def _raise_revision(self, session: Session, now: datetime) -> None:
         session.execute(update(Revision).values(revision=Revision.revision + 1, changed=now))
+        if self._beacon is not None:
+            # The statement above has taken the write lock.
+            beacon, number = self._beacon, self._beacon.begin()
+            for ending in ("after_commit", "after_rollback"):
+                event.listen(session, ending, lambda _: beacon.end(number), once=True)
 
     def current(self) -> tuple[int, list[LayerVersion]]:
         """Revision and the current version of every layer; one statement, so both are of the same moment."""

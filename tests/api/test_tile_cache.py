@@ -30,6 +30,7 @@ ADDRESSES = [
     "/tiles/relief/CGCS2000Quad/6/104/20.png",
     "/tiles/relief/c/7/104/20.jpg",
     "/tiles/relief/CGCS2000Quad/6/0/0.png",
+    "/tiles/parcels/WebMercatorQuad/9/0/0.mvt",
     "/tiles/relief/CGCS2000Quad/6/104/20.mvt",
     "/tiles/parcels/WebMercatorQuad/9/418/9999.mvt",
 ]
@@ -289,6 +290,35 @@ def _pipelined(port, path, expected):
         status, headers, _ = _answer(stream)
         assert (status, headers[b"etag"]) == (304, tag)
         assert headers[b"x-content-type-options"] == b"nosniff"
+        _in_pieces(connection, stream, path, expected)
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        answer = connection.makefile("rb").read()
+        assert answer.endswith(expected)
+        assert b"connection: close" in answer.lower()
+
+
+def _in_pieces(connection, stream, path, expected):
+    """What a request is does not depend on how its bytes arrive, nor on what stood before it on the connection."""
+    whole = f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    # The body of a POST that looks like a request is no request.
+    posted = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(whole)}\r\n\r\n".encode()
+    for pieces, statuses in (
+        ([whole], [200]),
+        ([whole[:30], whole[30:]], [200]),
+        ([whole[:-2], whole[-2:]], [200]),
+        ([posted, whole, whole], [405, 200]),
+        ([whole + whole[:20], whole[20:]], [200, 200]),
+        ([whole + whole, whole], [200, 200, 200]),
+        ([whole.replace(b"Host: x", b"Host: x\r\nAccept-Encoding: identity")], [200]),
+    ):
+        for piece in pieces:
+            connection.sendall(piece)
+            time.sleep(0.05)  # so that each arrives by itself
+        for status in statuses:
+            found, _, body = _answer(stream)
+            assert found == status, pieces
+            assert body == expected or status != 200
 
 
 def _answer(stream):

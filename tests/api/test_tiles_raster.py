@@ -174,12 +174,20 @@ def test_ogc_address_is_row_then_column_and_gives_the_same_bytes(client, tms):
         assert plain.content == ogc.content
         assert plain.headers["etag"] == ogc.headers["etag"]
         assert plain.headers["content-type"] == ogc.headers["content-type"]
-    assert client.get(f"/ogc/collections/rain/map/tiles/{tms}/9/{x}/{y}").status_code in {204, 404}
+    turned = client.get(f"/ogc/collections/rain/map/tiles/{tms}/9/{x}/{y}")
+    assert turned.status_code == 404 or not np.asarray(Image.open(io.BytesIO(turned.content)).convert("RGBA")).any()
 
 
-def test_nothing_there_is_204_and_outside_the_matrix_is_404(client):
-    assert client.get("/tiles/codes/CGCS2000Quad/5/0/0.png").status_code == 204
-    assert client.get("/tiles/codes/CGCS2000Quad/5/0/0.png").content == b""
+def test_nothing_there_is_an_empty_picture_and_outside_the_matrix_is_404(client):
+    """What loads tiles as images takes 204 for a failure, so that a picture always comes."""
+    for path in ("/tiles/codes/CGCS2000Quad/5/0/0.", "/ogc/collections/codes/map/tiles/CGCS2000Quad/5/0/0?f="):
+        for ext, kind in (("png", "image/png"), ("webp", "image/webp"), ("jpg", "image/jpeg")):
+            answer = client.get(path + ext)
+            assert (answer.status_code, answer.headers["content-type"]) == (200, kind)
+            colours = np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGBA"))
+            assert colours.shape == (256, 256, 4)
+            assert (colours == (255 if ext == "jpg" else 0)).all() or (ext == "webp" and not colours[..., 3].any())
+    assert Image.open(io.BytesIO(client.get("/tiles/codes/CGCS2000Quad/5/0/0@2x.png").content)).size == (512, 512)
     for place in ("0/2/0", "0/0/1", "21/0/0", "99/0/0", "5/-1/0", "5/a/0", "5/1.0/0", f"{'9' * 5000}/0/0", "٣/0/0"):
         response = client.get(f"/tiles/codes/CGCS2000Quad/{place}.png")
         assert response.status_code == 404, place

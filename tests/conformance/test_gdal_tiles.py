@@ -159,3 +159,24 @@ def test_gdal_reads_vector_tiles_by_tilejson(published_server, run_gdal, samples
     assert any(
         got == pytest.approx((p.x, p.y), abs=360 / 2**z / 4096 * 1.5) for p in samples.frame("river-gauges").geometry
     )
+
+
+def test_gdal_reads_vector_tiles_by_the_ogc_api(published_server, samples):
+    """The GDAL of pyogrio's wheel; Debian's 3.6 knows only version 1.0 of the tile matrix sets (docs: maps and styles)."""
+    import pyogrio
+
+    counties = samples.frame("counties")
+    place = counties.geometry.loc[420102].representative_point()
+    found = pyogrio.read_dataframe(
+        f"OGCAPI:{published_server}/ogc/collections/counties",
+        API="TILES",
+        layer="Zoom level 8",
+        bbox=(place.x - 0.01, place.y - 0.01, place.x + 0.01, place.y + 0.01),
+    )
+    assert "CRS84" in str(found.crs)
+    here = found[found.intersects(place)]
+    assert set(here["code"]) == {420102}
+    assert set(here["name"]) == {counties.loc[420102, "name"]}
+    # Clipped to its tiles, the county is where it is, within two units of a tile.
+    whole = shapely.union_all(here.geometry.array)
+    assert counties.geometry.loc[420102].buffer(180 / 2**8 / 4096 * 2).covers(whole)

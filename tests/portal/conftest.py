@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 import urllib.request
 from collections.abc import Callable, Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +16,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
 
+HERE = Path(__file__).parent
 DESKTOP = {"width": 1440, "height": 900}
 DEGREES_AT_LEVEL_0 = 180 / 256
 """Degrees a pixel at level 0 of CGCS2000Quad."""
@@ -100,6 +103,37 @@ class Portal:
         """Nothing was asked outside, nothing went wrong in the console."""
         assert self.outside == [], f"hosts outside were asked: {self.outside}"
         assert self.complaints == []
+
+
+@pytest.fixture(scope="session")
+def client_pages(project_root: Path) -> Iterator[str]:
+    """Address of pages of another origin: what stands in this folder, and below ``npm/`` the portal's packages."""
+    packages = project_root / "portal" / "node_modules"
+    if not (packages / "maplibre-gl").is_dir():
+        pytest.fail("缺少 npm 包，请运行 / npm packages are missing, run:\n    cd portal && npm ci", pytrace=False)
+
+    class Files(SimpleHTTPRequestHandler):
+        extensions_map = {**SimpleHTTPRequestHandler.extensions_map, ".mjs": "text/javascript"}  # noqa: RUF012
+        protocol_version = "HTTP/1.1"
+
+        def translate_path(self, path: str) -> str:
+            wanted = urlsplit(path).path
+            inside = packages / wanted.removeprefix("/npm/") if wanted.startswith("/npm/") else HERE / wanted[1:]
+            return str(inside)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    pages = ThreadingHTTPServer(("127.0.0.1", 0), Files)
+    threading.Thread(target=pages.serve_forever, daemon=True).start()
+    yield f"http://localhost:{pages.server_port}"
+    pages.shutdown()
+
+
+@pytest.fixture(scope="session")
+def demo_server(start_demo: Callable[..., str], client_pages: str) -> str:
+    """The demo server as for every test, but pages of one other origin may call it."""
+    return start_demo(store="duckdb", cors_origins=json.dumps([client_pages]))
 
 
 @pytest.fixture(scope="session")

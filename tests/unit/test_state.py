@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 from alembic.config import Config
@@ -50,6 +51,60 @@ def test_other_processes_see_a_publication_at_once(address):
     assert theirs.revision() == 1
 
 
+class Counting:
+    """A connection that counts what it is asked."""
+
+    def __init__(self, connection):
+        self.connection, self.asked = connection, 0
+
+    def execute(self, sql):
+        self.asked += 1
+        return self.connection.execute(sql)
+
+
+def test_the_database_is_asked_for_the_revision_only_after_a_publication(address, monkeypatch):
+    monkeypatch.setattr(state_module, "_ASK_AGAIN_S", 60.0)
+    ours, theirs = State(address), State(address)
+    assert theirs.revision() == 0
+    theirs._reader = Counting(theirs._reader)
+    changes = [
+        lambda: publish(ours, "1"),
+        lambda: publish(ours, "2"),
+        lambda: ours.flip("dem", "1"),
+        lambda: publish(ours, "1", layer="other"),
+        lambda: ours.withdraw("other"),
+    ]
+    for number, change in enumerate(changes, 1):
+        change()
+        assert [theirs.revision() for _ in range(3)] == [number] * 3
+        assert theirs._reader.asked == number
+    with pytest.raises(QualityViolation):
+        publish(ours, "1")
+    assert theirs.revision() == 5
+
+
+def test_a_writer_that_dies_leaves_every_reader_asking(address):
+    ours, theirs = State(address), State(address)
+    assert theirs.revision() == 0
+    assert ours._beacon.mark() is not None
+    ours._beacon.begin()
+    with ours.session() as session:
+        session.execute(state_module.text("UPDATE catalogue_revision SET revision = 7"))
+    assert theirs.revision() == 7
+    publish(ours, "1")
+    assert theirs.revision() == 8
+    assert ours._beacon.mark() is not None, "the next publication mends the mark"
+
+
+def test_a_change_by_another_program_is_seen_soon(address):
+    ours = State(address)
+    assert ours.revision() == 0
+    with state_module.sqlite3.connect(address.removeprefix("sqlite:///")) as other:
+        other.execute("UPDATE catalogue_revision SET revision = 5")
+    time.sleep(state_module._ASK_AGAIN_S + 0.05)
+    assert ours.revision() == 5
+
+
 def test_readers_never_see_revision_and_rows_of_different_times(address):
     state = State(address)
     stop = threading.Event()
@@ -92,6 +147,9 @@ def test_models_and_migrations_agree(address):
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
+    from spatial.store import case_store
+
+    assert case_store.Case.metadata is state_module._Base.metadata  # its tables are among those compared
     state = State(address)
     with state.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": False})
