@@ -32,7 +32,11 @@ MODULES = (
     "reflectance",
     "site_marks",
     "river_levels",
+    "hankou_terrain",
+    "river_chief",
     "lake_levels",
+    "water_quality",
+    "lake_reflectance",
 )
 """Modules of the further steps, each after what it reads."""
 

@@ -22,7 +22,9 @@ ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "data-samples"
 VECTORS = sorted(DATA.rglob("*.gpkg"))
 RASTERS = sorted(DATA.rglob("*.tif"))
-SCENES = {"surface-reflectance", "surface-reflectance-2024"}
+SCENES = {"surface-reflectance", "surface-reflectance-2024", "hankou-terrain", "hankou-land"} | {
+    f"lake-{name}" for name in ("water-reflectance", "rayleigh-reflectance", "water-map", "macrophytes")
+}
 """Rasters of a small window only."""
 LINES = ("ecological-redline", "urban-growth-boundary", "permanent-farmland")
 REFERENCE_ONLY = {

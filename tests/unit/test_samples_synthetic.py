@@ -30,9 +30,13 @@ STEPS = (
     "humidity_monthly", "wind", "meteorological_hazards", "soil", "soil_quality", "carbonate", "land_use",
     "county_capacity", "geohazard", "hazard_points", "site_marks",
     "river_levels",
+    "water_quality_sections", "lake_optical_series", "outfalls", "water_sources", "lake_reflectance",
 )  # fmt: skip
 MADE = (*(f"{folder}/{name}.tif" for name, folder in RASTERS.items()), "thematic/hazard-points.gpkg", "thematic/site-marks.gpkg",
         "thematic/river-levels.gpkg",
+        "thematic/water-quality-sections.gpkg", "thematic/lake-optical-series.gpkg", "thematic/outfalls.gpkg",
+        "thematic/water-sources.gpkg", "base/lake-water-reflectance.tif", "base/lake-rayleigh-reflectance.tif",
+        "base/lake-water-map.tif", "base/lake-macrophytes.tif",
         "thematic/county-capacity.gpkg", "thematic/county-capacity.csv")  # fmt: skip
 PLACES = {
     "Wuhan": (114.3, 30.6),
