@@ -50,6 +50,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
     import tiles
     from spatial import api, ogc
     from spatial.ogc.processes import routes as process_routes
+    from spatial.river_chief.routes import routes as river_chief_routes
     from spatial.store.datastore import DataStore
     from tiles.lane import TileLane
 
@@ -68,6 +69,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
         *process_routes(store),
         *ogc.routes(store),
         *api.routes(store),
+        *river_chief_routes(store),
         *_operations(store),
         *_portal(),
     ]

@@ -13,6 +13,7 @@
     │   ├── Forbidden                                   403
     │   ├── MethodNotAllowed                            405
     │   ├── NotAcceptable                               406
+    │   ├── StepNotAllowed                              409
     │   ├── PreconditionFailed                          412
     │   ├── UnsupportedMediaType                        415
     │   ├── PreconditionRequired                        428
@@ -81,6 +82,7 @@ __all__ = [
     "ServiceUnavailable",
     "SourceUnreadable",
     "SpatialError",
+    "StepNotAllowed",
     "StoreUnavailable",
     "TileOutOfRange",
     "UnknownCRS",
@@ -193,6 +195,10 @@ class MethodNotAllowed(UserError):
 
 class NotAcceptable(UserError):
     """No representation of the kind asked for."""
+
+
+class StepNotAllowed(UserError):
+    """The state of a thing does not allow this step now (状态冲突); ``allowed`` lists those that it allows."""
 
 
 class PreconditionFailed(UserError):
@@ -310,6 +316,7 @@ STATUS: dict[type[SpatialError], int] = {
     Forbidden: 403,
     MethodNotAllowed: 405,
     NotAcceptable: 406,
+    StepNotAllowed: 409,
     PreconditionFailed: 412,
     PayloadTooLarge: 413,
     UnsupportedMediaType: 415,
