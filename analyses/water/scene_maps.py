@@ -28,7 +28,15 @@ if TYPE_CHECKING:
     from analyses.water.extent_rules import WaterExtentRules
     from spatial.jobs.contract import SceneRecord, SceneSeries
 
-__all__ = ["InspectedScene", "MapScenes", "SceneSource", "ScratchMaps", "inspect_scenes", "scene_source"]
+__all__ = [
+    "InspectedScene",
+    "MapScenes",
+    "SceneSource",
+    "ScratchMaps",
+    "inspect_scenes",
+    "scene_reflectance",
+    "scene_source",
+]
 
 MaskKind = Literal["scl", "qa_pixel", "fmask"]
 _LATTICE = 6
@@ -162,6 +170,21 @@ def _mask(stored: NDArray[Any], source: SceneSource, rules: WaterExtentRules) ->
         return mask_from_classes(stored, rules)
     assert source.mask_kind is not None
     return mask_from_quality(stored, rules, "qa_pixel" if source.mask_kind == "qa_pixel" else "fmask")
+
+
+def scene_reflectance(
+    series: SceneSeries, scene: InspectedScene, window: Window, rules: WaterExtentRules
+) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.uint8] | None]:
+    """Reflectance by band of `OPTICAL_BANDS`, NaN where there is none, and the mask (None: the scene has none)."""
+    source = scene.source
+    assert source is not None
+    found = {
+        name: to_reflectance(series.read(scene.index, key, *window), how)
+        for name, key, how in zip(OPTICAL_BANDS, source.bands, source.calibrations, strict=True)
+    }
+    if source.mask_band is None:
+        return found, None
+    return found, _mask(series.read(scene.index, source.mask_band, *window), source, rules)
 
 
 def _sample(shape: tuple[int, int]) -> list[Window]:
