@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 
     from analyses.water.bodies import WaterBodies
 
-__all__ = ["BodyLevels", "body_levels", "level_outliers"]
+__all__ = ["WITHIN_HOURS", "BodyLevels", "body_levels", "gauge_of", "level_outliers"]
 
 WITHIN_HOURS = 240.0
 """A level is taken between readings at most so far before and after the scene: ten days, the step of many lake gauges."""
+Gauge = tuple[list["datetime"], "NDArray[np.float64]"]
+"""Times and levels, m."""
 _LEAST_JUMP_M = 1.0
 _STEPS = 6.0
 
@@ -92,33 +94,52 @@ def body_levels(
         )
     levels: dict[int, NDArray[np.float64]] = {}
     flagged: list[dict[str, Any]] = []
-    known: dict[str, tuple[list[datetime], NDArray[np.float64]]] = {}
+    known: dict[str, Gauge | None] = {}
     for number in numbers:
         name = bodies.frame["name"].iloc[number]
         if not isinstance(name, str):
             continue
         if name not in known:
-            gauge = frame[(frame["lake"] == name) & frame["level_m"].notna()].sort_values("time")
-            values = gauge["level_m"].to_numpy(float)
-            bad = level_outliers(values)
-            read = [moment.to_pydatetime() for moment in gauge["time"]]
-            if any(moment.tzinfo is None for moment in read):
-                raise InvalidParameter(
-                    f"{name} 的水位时间没有时区", f"the level times of {name} have no zone", parameter="levels"
-                )
-            flagged += [
-                {
-                    "lake": name,
-                    "time": read[k].astimezone(UTC).isoformat().replace("+00:00", "Z"),
-                    "level_m": float(values[k]),
-                    "reason_zh": "突跳，未采用",
-                    "reason_en": "isolated spike, left out",
-                }
-                for k in np.flatnonzero(bad)
-            ]
-            known[name] = ([moment for moment, wrong in zip(read, bad, strict=True) if not wrong], values[~bad])
-        if known[name][0]:
-            found = levels_on(times, known[name][0], known[name][1], within_hours=WITHIN_HOURS)
+            known[name] = gauge_of(frame, name, flagged)
+        gauge = known[name]
+        if gauge is not None:
+            found = levels_on(times, gauge[0], gauge[1], within_hours=WITHIN_HOURS)
             if np.isfinite(found).any():
                 levels[number] = found
     return BodyLevels(levels, flagged)
+
+
+def gauge_of(
+    frame: geopandas.GeoDataFrame | None, name: str, flagged: list[dict[str, Any]] | None = None
+) -> Gauge | None:
+    """Times and levels of the gauge of a lake without its spikes, which are appended to `flagged`; None if it has no gauge.
+
+    Raises
+    ------
+    InvalidParameter
+        Times without zone.
+    """
+    if frame is None or frame.empty:
+        return None
+    gauge = frame[(frame["lake"] == name) & frame["level_m"].notna()].sort_values("time")
+    if gauge.empty:
+        return None
+    values = gauge["level_m"].to_numpy(float)
+    bad = level_outliers(values)
+    read = [moment.to_pydatetime() for moment in gauge["time"]]
+    if any(moment.tzinfo is None for moment in read):
+        raise InvalidParameter(
+            f"{name} 的水位时间没有时区", f"the level times of {name} have no zone", parameter="levels"
+        )
+    if flagged is not None:
+        flagged += [
+            {
+                "lake": name,
+                "time": read[k].astimezone(UTC).isoformat().replace("+00:00", "Z"),
+                "level_m": float(values[k]),
+                "reason_zh": "突跳，未采用",
+                "reason_en": "isolated spike, left out",
+            }
+            for k in np.flatnonzero(bad)
+        ]
+    return [moment for moment, wrong in zip(read, bad, strict=True) if not wrong], values[~bad]

@@ -206,3 +206,20 @@ def test_the_scheduled_watch_runs_when_scenes_arrive_and_reports_once(store: Dat
     assert again.ran
     assert again.new_scenes == (last.stem,)
     assert not [alert for alert in again.alerts if alert["name"] == "沉湖"]
+
+
+def test_the_shore_is_watched_on_transects(store: DataStore) -> None:
+    found = run_analysis(store, "shoreline-watch", {"collection": "small-scenes", "lake": "沉湖", "levels": None})
+    totals = found.tables["totals"][0]
+    transects = found.frame("transects")
+    assert totals["transects"] == len(transects) > 100
+    assert totals["assessed"] / totals["transects"] > 0.5
+    assert not totals["at_equal_level"]
+    # The level goes up and down with the season and has no trend: hardly a bank may be called retreating.
+    assert totals["alerts"] <= 0.05 * totals["assessed"]
+    rows = [row for row in found.tables["positions"] if row["median_m"] is not None]
+    by_month = {month: [r["median_m"] for r in rows if r["time"][5:7] == month] for month in ("01", "07")}
+    # A bank of 1 : 80 and a level that is 1.4 m higher in July: the edge lies about 110 m farther out.
+    assert np.median(by_month["07"]) - np.median(by_month["01"]) == pytest.approx(80 * 1.4, rel=0.25)
+    with pytest.raises(InvalidParameter, match="沉湖"):
+        run_analysis(store, "shoreline-watch", {"collection": "small-scenes", "lake": "洪湖"})
