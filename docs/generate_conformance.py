@@ -3,7 +3,8 @@
     python docs/generate_conformance.py [--check]
 
 The tests name requirements by ``@pytest.mark.requirement(standard, *ids)``; they are read, not run. The requirements that
-there are stand in ``docs/conformance/requirements.yml``, so that those without a test show.
+there are stand in ``docs/conformance/requirements.yml``, so that those without a test show, and those that we do not have
+with the reason.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import ast
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -65,7 +67,20 @@ def _text(argument: ast.expr, names: dict[str, str], where: str) -> str:
     raise UnreadableMark(f"{where}: requirement marks take plain texts, found {ast.unparse(argument)}")
 
 
-def page(folder: Path, known: dict[str, dict[str, object]]) -> str:
+class TestedButMissing(ValueError):
+    """A requirement that is listed as not implemented, and has a test."""
+
+
+def _absent(standard: str, entry: dict[str, Any], tests: dict[str, list[str]]) -> dict[str, str]:
+    """Reason by requirement, of those that are not implemented or do not apply."""
+    found = {name: group["reason"] for group in entry.get("not_implemented", ()) for name in group["requirements"]}
+    for name in found:
+        if name in tests:
+            raise TestedButMissing(f"{standard} {name}: {', '.join(tests[name])}")
+    return found
+
+
+def page(folder: Path, known: dict[str, dict[str, Any]]) -> str:
     """The page; a requirement that a test names and the list lacks is shown as well."""
     proved: dict[str, dict[str, list[str]]] = {}
     for standard, found, test in marks(folder):
@@ -76,25 +91,31 @@ def page(folder: Path, known: dict[str, dict[str, object]]) -> str:
         "",
         "# 各标准的要求与测试 / Requirements and their tests",
         "",
-        "| 标准 / standard | 要求 / requirements | 已测试 / tested | 未测试 / not tested |",
-        "|---|---|---|---|",
+        "未实现的要求多属未声明的符合性类，或不适用；每一条的理由见各表。 / Most requirements that are not implemented belong "
+        "to conformance classes that are not declared, or do not apply; the tables give the reason for each.",
+        "",
+        "| 标准 / standard | 要求 / requirements | 已测试 / tested | 未测试 / not tested | 未实现 / not implemented |",
+        "|---|---|---|---|---|",
     ]
     body: list[str] = []
     for standard in standards:
         entry = known.get(standard, {})
         listed = entry.get("requirements") or []
         tests = proved.get(standard, {})
-        ids = sorted({*(listed if isinstance(listed, list) else []), *tests})
+        absent = _absent(standard, entry, tests)
+        ids = sorted({*(listed if isinstance(listed, list) else []), *tests, *absent})
         title = str(entry.get("title", standard))
         anchor = standard.replace("/", "-").replace(".", "-")
-        lines.append(f"| [{title}](#{anchor}) | {len(ids)} | {len(tests)} | {len(ids) - len(tests)} |")
+        untested = len(ids) - len(tests) - len(absent)
+        lines.append(f"| [{title}](#{anchor}) | {len(ids)} | {len(tests)} | {untested} | {len(absent)} |")
         body += ["", f'<a id="{anchor}"></a>', "", f"## {title}", ""]
         if entry.get("note"):
             body += [str(entry["note"]), ""]
         body += ["| 要求 / requirement | 测试 / tests |", "|---|---|"]
         for found in ids:
             places = "<br>".join(f"`{test}`" for test in sorted(set(tests.get(found, ()))))
-            body.append(f"| {found} | {places or '未测试 / not tested'} |")
+            why = f"未实现 / not implemented：{absent[found]}" if found in absent else "未测试 / not tested"
+            body.append(f"| {found} | {places or why} |")
     return "\n".join([*lines, *body]) + "\n"
 
 

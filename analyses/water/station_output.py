@@ -113,6 +113,7 @@ def write_series(
     """Checked values and class of every observation, one feature each: kind ``stations``."""
     frame = table[["station", "water_body", "time", *units]].copy()
     frame["water_class"] = [row["class"] for row in observations]
+    frame["worst"] = [row["worst"] for row in observations]
     frame["tli"] = [row["tli"] for row in observations]
     frame = frame.astype({"water_class": "Float64", "tli": "Float64"})
     titles = {row.id: (row.title.zh, row.title.en) for row in water.indicators.list} | _EXTRA_TITLES
@@ -122,6 +123,7 @@ def write_series(
         _text("time", "时间", "Time", type="datetime", nullable=False),
         *(_text(name, *titles[name], type="number", unit=unit) for name, unit in units.items()),
         _text("water_class", "水质类别（1–5，6 为劣Ⅴ）", "Class (1–5, 6 = worse than V)", type="number", unit="1"),
+        _text("worst", "最差指标", "Worst indicator"),
         _text("tli", "综合营养状态指数", "TLI(Σ)", type="number", unit="1"),
     ]
     outputs.features(

@@ -1,11 +1,20 @@
 /** What the portal holds in memory: catalogue, active layers, view settings; panels listen to topics. */
 import { getCatalogue, Problem } from "./api/client";
-import type { Catalogue, LayerInfo } from "./api/types";
+import type { Catalogue, LayerInfo, Text } from "./api/types";
 import type { TileSet } from "./geo/crs";
 import { setLang } from "./i18n";
-import type { ActiveLayer, Base, Scenario, ShareState, Swipe, Tool } from "./share";
+import type { ActiveLayer, Base, Dated, Scenario, ShareState, Swipe, Tool } from "./share";
 
-export type Topic = "catalogue" | "layers" | "base" | "tileSet" | "tool" | "lang" | "swipe" | "scenario" | "tileErrors";
+export type Topic = "catalogue" | "layers" | "base" | "tileSet" | "tool" | "lang" | "swipe" | "scenario" | "tileErrors" | "pictures";
+
+/** A dated picture on the map that is no layer of the catalogue: a scene of a day. */
+export interface Picture {
+  id: string;
+  title: Text;
+  synthetic: boolean;
+  /** Takes it off the map. */
+  remove: () => void;
+}
 
 /** Window of the data, until the catalogue says its own. */
 export const HUBEI: [number, number, number, number] = [108.36, 29.02, 116.14, 33.28];
@@ -25,6 +34,10 @@ export class App {
   swipe: Swipe | null = null;
   /** What-if scenario that is drawn instead of a result layer. */
   scenario: Scenario | null = null;
+  /** Dated pictures on the map, top first. */
+  pictures: Picture[] = [];
+  /** Which days they show. */
+  dated: Dated | null = null;
   /** Layer id → tiles that failed since it was switched on. */
   readonly tileErrors = new Map<string, number>();
 
@@ -149,6 +162,17 @@ export class App {
     this.emit("swipe");
   }
 
+  setPictures(dated: Dated | null, pictures: Picture[]): void {
+    this.dated = dated;
+    this.pictures = pictures;
+    this.emit("pictures");
+  }
+
+  /** Title of what can be swiped: a visible layer or a dated picture. */
+  swipeTitle(id: string): Text | undefined {
+    return (this.visible().find((l) => l.id === id) ?? this.pictures.find((p) => p.id === id))?.title;
+  }
+
   setScenario(scenario: Scenario | null): void {
     for (const id of [this.scenario?.layer, scenario?.layer]) if (id) this.tileErrors.delete(id);
     this.scenario = scenario;
@@ -180,5 +204,6 @@ export class App {
     if (state.layers) this.layers = state.layers;
     this.swipe = state.swipe ?? null;
     this.scenario = state.scenario ?? null;
+    this.dated = state.dated ?? null;
   }
 }

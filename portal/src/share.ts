@@ -3,12 +3,12 @@
  *
  * `#v=1&c=114.30000,30.60000&z=8.20&t=c&b=relief&l=dem:70:1,counties:100:0&lang=en&p=query&s=dem:0.50`:
  * `l` lists layers from the top down as `id:opacity %:visible`; `s` is the swiped layer and its position; `w` is a what-if
- * scenario as `layer:name=value;…`, encoded.
+ * scenario as `layer:name=value;…`, encoded; `d` is the picture of a day as `collection:scene:picture:water map:earlier scene`.
  */
 import type { Lang } from "./api/types";
 import type { TileSet } from "./geo/crs";
 
-export const TOOLS = ["browse", "query", "compare", "carto", "share"] as const;
+export const TOOLS = ["browse", "query", "compare", "water", "chief", "carto", "share"] as const;
 export type Tool = (typeof TOOLS)[number];
 
 export const BASES = ["relief", "plain", "none"] as const;
@@ -33,6 +33,18 @@ export interface Scenario {
   params: Record<string, string>;
 }
 
+/** The picture of a day, and the one of an earlier day beside it. */
+export interface Dated {
+  collection: string;
+  scene: string;
+  /** Index or composite of the scene, or "none". */
+  picture: string;
+  /** Whether the water map of the day is drawn. */
+  water: boolean;
+  /** Scene left of the divider, or empty. */
+  before: string;
+}
+
 export interface ShareState {
   lon: number;
   lat: number;
@@ -46,9 +58,11 @@ export interface ShareState {
   tool: Tool;
   swipe: Swipe | null;
   scenario?: Scenario;
+  dated?: Dated;
 }
 
 const SETS: Record<string, TileSet> = { c: "CGCS2000Quad", w: "WebMercatorQuad" };
+const SCENE_ID = /^[A-Za-z0-9][\w.-]{0,120}$/;
 const LAYER_ID = /^[a-z][a-z0-9-]{0,80}$/;
 
 export function encode(state: ShareState): string {
@@ -67,6 +81,10 @@ export function encode(state: ShareState): string {
     const { layer, params } = state.scenario;
     const list = Object.entries(params).map(([name, value]) => `${name}=${value.replaceAll(";", ",")}`);
     parts.push(`w=${encodeURIComponent(`${layer}:${list.join(";")}`)}`);
+  }
+  if (state.dated) {
+    const { collection, scene, picture, water, before } = state.dated;
+    parts.push(`d=${[collection, scene, picture, water ? 1 : 0, before].join(":")}`);
   }
   return `#${parts.join("&")}`;
 }
@@ -114,6 +132,9 @@ export function decode(hash: string): Partial<ShareState> {
   if (LAYER_ID.test(swiped)) state.swipe = { layer: swiped, at: clamp(finite(at) ?? 0.5, 0, 1) };
   const scenario = decodeScenario(query.get("w") ?? "");
   if (scenario) state.scenario = scenario;
+  const [collection = "", scene = "", picture = "", water, before = ""] = (query.get("d") ?? "").split(":");
+  if (LAYER_ID.test(collection) && SCENE_ID.test(scene) && LAYER_ID.test(picture))
+    state.dated = { collection, scene, picture, water: water === "1", before: SCENE_ID.test(before) ? before : "" };
   return state;
 }
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import CursorResult, and_, delete, func, insert, literal, select, update
@@ -192,15 +192,42 @@ def list_jobs(
     status: tuple[str, ...] = (),
     process: tuple[str, ...] = (),
     owner: str | None = None,
+    created: tuple[datetime | None, datetime | None] = (None, None),
+    seconds: tuple[int | None, int | None] = (None, None),
 ) -> tuple[list[Job], int]:
-    """Jobs, newest first, and how many match."""
+    """Jobs, newest first, and how many match.
+
+    Parameters
+    ----------
+    created : tuple of datetime or None
+        First and last time of submission, both included.
+    seconds : tuple of int or None
+        Shortest and longest duration, both included: from start to end, of a running job to now. A job that never
+        started has none and is left out where one of them is given.
+    """
     conditions: list[Any] = []
+    first, last = created
+    if first is not None:
+        conditions.append(Job.created >= first)
+    if last is not None:
+        conditions.append(Job.created <= last)
     if status:
         conditions.append(Job.status.in_(status))
     if process:
         conditions.append(Job.process.in_(process))
     if owner is not None:
         conditions.append(Job.owner == owner)
+    if seconds != (None, None):
+        # Differences of times are written differently in every database; the rows are few.
+        conditions.append(Job.started.is_not(None))
+        now = utc_now()
+        with state.session() as session:
+            rows = session.execute(select(Job.id, Job.started, Job.finished).where(*conditions)).all()
+        lasted = {row.id: ((row.finished or now) - row.started).total_seconds() for row in rows}
+        least, most = seconds
+        conditions.append(
+            Job.id.in_([i for i, s in lasted.items() if (least or 0) <= s and (most is None or s <= most)])
+        )
     with state.session() as session:
         matched = session.scalar(select(func.count()).select_from(Job).where(*conditions)) or 0
         query = select(Job).where(*conditions).order_by(Job.created.desc(), Job.id).limit(limit).offset(offset)

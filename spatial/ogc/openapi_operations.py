@@ -93,6 +93,7 @@ def _convert(schema: Any, definitions: dict[str, Any]) -> Any:
 _LIMIT = parameter(
     "limit", "返回条数", "entries to return", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}
 )
+_SECONDS = {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "maxItems": 1}
 
 
 def process_paths() -> dict[str, Any]:
@@ -130,6 +131,9 @@ def process_paths() -> dict[str, Any]:
         parameter("type", "类型", "kind of job", {"type": "array", "items": {"type": "string", "enum": ["process"]}}),
         parameter("processID", "处理", "process", words),
         parameter("status", "状态", "status", {"type": "array", "items": {"type": "string", "enum": list(STATUSES)}}),
+        parameter("datetime", "提交时刻或时段", "time or interval of submission", {"type": "string"}),
+        parameter("minDuration", "最短用时（秒）", "shortest duration in seconds", _SECONDS),
+        parameter("maxDuration", "最长用时（秒）", "longest duration in seconds", _SECONDS),
         *DOCUMENT,
     ]
     output = parameter("output", "输出名", "name of the output", {"type": "string"}, place="path", required=True)

@@ -196,10 +196,10 @@ def read_format(
     for kind in kinds:
         if kind in {"text/html", "application/xhtml+xml", "text/*"}:
             return "html"
-        if kind in {"*/*", "application/*"} or "json" in kind:
-            return "json"
         if kind in formats:
             return formats[kind]
+        if kind in {"*/*", "application/*"} or "json" in kind:
+            return "json"
     if formats is DOCUMENT_FORMATS or not kinds:
         return "json"
     offered = ["application/geo+json", "text/html", *(kind.media_type for kind in FILE_FORMATS.values())]

@@ -11,6 +11,7 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,7 @@ from spatial.jobs.processes import check_inputs, process, process_ids
 from spatial.jobs.registry import analysis
 from spatial.jobs.run import results_folder
 from spatial.ogc.exchange import JSON, Call, link, read_call
-from spatial.ogc.parameters import DOCUMENT_PARAMETERS
+from spatial.ogc.parameters import DOCUMENT_PARAMETERS, parse_datetime
 from spatial.ogc.process_answer import inlined, monitored, multipart, one_output, references
 from spatial.ogc.process_documents import describe, result_document, status_info, summary
 from spatial.ogc.process_request import ExecuteRequest, preferences, read_execute_request
@@ -191,9 +192,8 @@ class _Handlers:
 
     async def jobs(self, request: Request) -> Response:
         """``/jobs``."""
-        call = read_call(
-            self.datastore, request, ("limit", "offset", "type", "status", "processID", *DOCUMENT_PARAMETERS)
-        )
+        own = ("limit", "offset", "type", "status", "processID", "datetime", "minDuration", "maxDuration")
+        call = read_call(self.datastore, request, (*own, *DOCUMENT_PARAMETERS))
         limit = min(_whole(call, "limit", 1, 100), _MAX_JOBS)
         offset = _whole(call, "offset", 0, 0)
         statuses = _listed(call, "status")
@@ -216,6 +216,8 @@ class _Handlers:
                 offset=offset,
                 status=statuses,
                 process=_listed(call, "processID"),
+                created=_created(call),
+                seconds=_durations(call),
             )
         if call.format == "html":
             rows = [
@@ -373,6 +375,28 @@ def _whole(call: Call, name: str, least: int, default: int) -> int:
             value=text[:200],
         )
     return int(text)
+
+
+def _created(call: Call) -> tuple[datetime | None, datetime | None]:
+    """First and last time of submission that ``datetime`` allows; jobs show theirs to the millisecond, so one is whole."""
+    if "datetime" not in call.parameters:
+        return None, None
+    found = parse_datetime(call.parameters["datetime"])
+    if found.end is None:
+        return found.start, None
+    return found.start, found.end.replace(microsecond=found.end.microsecond // 1000 * 1000 + 999)
+
+
+def _durations(call: Call) -> tuple[int | None, int | None]:
+    """``minDuration`` and ``maxDuration`` in seconds."""
+    least, most = (_whole(call, n, 0, 0) if n in call.parameters else None for n in ("minDuration", "maxDuration"))
+    if least is not None and most is not None and least > most:
+        raise InvalidParameter(
+            f"minDuration（{least}）大于 maxDuration（{most}）",
+            f"minDuration ({least}) is above maxDuration ({most})",
+            parameter="minDuration",
+        )
+    return least, most
 
 
 def _listed(call: Call, name: str) -> tuple[str, ...]:

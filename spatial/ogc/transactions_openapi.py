@@ -69,6 +69,13 @@ _DONE = {
 }
 
 
+_KEY_SCHEMES = {
+    "editKey": {"type": "http", "scheme": "bearer", "description": "编辑密钥 / key for editing"},
+    "editPassword": {"type": "http", "scheme": "basic", "description": "编辑密钥作为密码 / the key as password"},
+}
+"""Ways to send the key where ``ONEMAP_EDIT=key``."""
+
+
 def _operation(table: PublishedTable, name: str, zh: str, en: str, *, item: bool, body: bool) -> dict[str, Any]:
     layer, title = table.layer, table.layer.display_title()
     names = ["featureId", "If-Match", "If-None-Match"] * item + ["Content-Crs", "Prefer-Return"] * body + ["lang"]
@@ -112,6 +119,10 @@ def paths(snapshot: Snapshot) -> dict[str, Any]:
         delete["responses"]["204"] = {"description": "已删除 / deleted"}
         found[f"/collections/{layer.id}/items"] = {"post": post}
         found[f"/collections/{layer.id}/items/{{featureId}}"] = {"put": put, "patch": patch, "delete": delete}
+    if snapshot.settings.edit == "key":
+        for item in found.values():
+            for operation in item.values():
+                operation["security"] = [{scheme: []} for scheme in _KEY_SCHEMES]
     return found
 
 
@@ -140,6 +151,7 @@ def components(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
     crs = {"type": "string", "enum": [f"<{uri}>" for uri in SERVED]}
     returned = {"type": "string", "enum": ["return=representation", "return=minimal"]}
     return {
+        **({"securitySchemes": _KEY_SCHEMES} if snapshot.settings.edit == "key" else {}),
         "schemas": schemas,
         "parameters": {
             "If-Match": header("If-Match", "读取要素时得到的 ETag", "ETag that the feature had when it was read"),

@@ -276,7 +276,9 @@ def test_a_polygon_smaller_than_a_cell_has_that_cell(ask: Any) -> None:
     assert [row["elevation"] for row in rows] == ["101"]
 
 
-@pytest.mark.requirement(SUITE, "/req/queries/radius", "/req/edr/REQ_rc-within-response")
+@pytest.mark.requirement(
+    SUITE, "/req/queries/radius", "/req/edr/REQ_rc-within-response", "/req/edr/REQ_rc-within-units-response"
+)
 def test_radius_is_metres_on_the_ellipsoid(ask: Any) -> None:
     from pyproj import Geod
 
@@ -478,6 +480,7 @@ def test_every_version_is_an_instance(world: SimpleNamespace, ask: Any) -> None:
     SUITE, "/req/edr/rc-collection-info", "/req/edr/rc-data-queries", "/req/edr/rc-common-query-type",
     "/req/edr/rc-common-variables", "/req/edr/rc-radius-variables", "/req/edr/rc-corridor-variables",
     "/req/edr/rc-cube-variables", "/req/core/rc-md-query-links", "/req/core/rc-extent", "/req/edr/rc-items",
+    "/req/edr/rc-items-variables",
 )  # fmt: skip
 def test_collection_documents_say_what_can_be_asked(world: SimpleNamespace, ask: Any) -> None:
     documents = {d["id"]: d for d in world.client.get("/ogc/collections").json()["collections"]}
@@ -620,7 +623,7 @@ def test_openapi_is_what_is_read(world: SimpleNamespace) -> None:
     ],
 )
 @pytest.mark.requirement(
-    SUITE, "/req/edr/rc-f-response", "/req/edr/width-units-response", "/req/edr/height-units-response"
+    SUITE, "/req/edr/REQ_rc-f-response", "/req/edr/width-units-response", "/req/edr/height-units-response"
 )
 def test_bad_input(world: SimpleNamespace, path: str, status: int, parameter: str | None) -> None:
     answer = world.client.get(f"/ogc/collections/relief/{path}")

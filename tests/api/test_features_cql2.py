@@ -47,7 +47,7 @@ GAUGES = [
     "/req/advanced-comparison-operators/between-predicate",
     "/req/advanced-comparison-operators/in-predicate",
     "/req/advanced-comparison-operators/like-predicate",
-    "/req/basic-spatial-functions/spatial-predicate",
+    "/req/basic-spatial-operators/spatial-predicate",
     "/req/basic-spatial-functions/spatial-functions",
     "/req/cql2-text/basic-cql2",
     "/req/cql2-json/basic-cql2",
@@ -88,6 +88,75 @@ def test_cql2_text_and_json_mean_the_same(get, text, expected):
 )
 def test_cql2_on_polygons_and_other_types(get, text, expected):
     assert [f["id"] for f in get("/collections/parcels/items", filter=text)["features"]] == expected
+
+
+# Each function of two intervals [a, A] and [b, B], as tables 8 and 9 of OGC 21-065r2 define it.
+TEMPORAL = {
+    "t_after": lambda a, e, b, f: a > f, "t_before": lambda a, e, b, f: e < b,
+    "t_contains": lambda a, e, b, f: a < b and e > f, "t_disjoint": lambda a, e, b, f: e < b or a > f,
+    "t_during": lambda a, e, b, f: a > b and e < f, "t_equals": lambda a, e, b, f: (a, e) == (b, f),
+    "t_finishedBy": lambda a, e, b, f: a < b and e == f, "t_finishes": lambda a, e, b, f: a > b and e == f,
+    "t_intersects": lambda a, e, b, f: a <= f and e >= b, "t_meets": lambda a, e, b, f: e == b,
+    "t_metBy": lambda a, e, b, f: a == f, "t_overlappedBy": lambda a, e, b, f: b < a < f < e,
+    "t_overlaps": lambda a, e, b, f: a < b < e < f, "t_startedBy": lambda a, e, b, f: a == b and e > f,
+    "t_starts": lambda a, e, b, f: a == b and e < f,
+}  # fmt: skip
+MOMENTS = {2: "2024-07-01T00:00:00Z", 3: "2024-07-01T12:00:00Z", 4: "2024-07-02T00:00:00Z", 5: "2024-08-01T00:00:00Z"}
+END = "2024-09-01T00:00:00Z"
+SPANS = [
+    ("2024-06-01T00:00:00Z", "2024-07-01T12:00:00Z"), ("2024-06-01T00:00:00Z", END), (MOMENTS[3], END),
+    (MOMENTS[2], "2024-07-20T00:00:00Z"), (MOMENTS[3], "2024-10-01T00:00:00Z"), (MOMENTS[4], MOMENTS[5]),
+    ("2024-06-01T00:00:00Z", "2024-07-15T00:00:00Z"), (END, "2024-10-01T00:00:00Z"),
+    ("2024-06-01T00:00:00Z", "2024-06-02T00:00:00Z"), ("2024-06-01T00:00:00Z", "2024-10-01T00:00:00Z"),
+    ("2024-10-01T00:00:00Z", "2024-11-01T00:00:00Z"),
+]  # fmt: skip
+
+
+@pytest.mark.requirement(
+    "cql2/1.0",
+    "/req/temporal-functions/temporal-functions",
+    "/req/temporal-operators/temporal-predicates",
+    "/req/cql2-text/temporal-functions",
+    "/req/cql2-json/temporal-functions",
+)
+@pytest.mark.parametrize("name", TEMPORAL)
+def test_every_temporal_function_on_intervals(get, name):
+    """The interval of a gauge runs from its time to 1 September. The first gauge has no time: its interval is half unknown."""
+    seen = set()
+    for first, last in SPANS:
+        true = [fid for fid, start in MOMENTS.items() if TEMPORAL[name](start, END, first, last)]
+        false = [fid for fid in MOMENTS if fid not in true]
+        seen |= {bool(true), not false}
+        call = f"{name.upper()}(INTERVAL(time, '{END}'), INTERVAL('{first}', '{last}'))"
+        arguments = [{"interval": [{"property": "time"}, END]}, {"interval": [first, last]}]
+        condition = json.dumps({"op": name, "args": arguments})
+        for text, language, expected in ((condition, "cql2-json", true), (f"NOT {call}", "cql2-text", false)):
+            found = get("/collections/gauges/items", filter=text, filter_lang=language)["features"]
+            assert [f["id"] for f in found if f["id"] in MOMENTS] == expected, (text, expected)
+    assert True in seen, "no span for which the function holds"
+
+
+@pytest.mark.requirement("cql2/1.0", "/req/temporal-operators/temporal-predicates")
+@pytest.mark.parametrize(
+    "call", ["T_AFTER(time, TIMESTAMP('2000-01-01T00:00:00Z'))", "T_INTERSECTS(time, INTERVAL('..', '..'))"]
+)
+def test_a_predicate_of_a_missing_time_is_neither_true_nor_false(get, call):
+    assert [f["id"] for f in get("/collections/gauges/items", filter=call)["features"]] == [2, 3, 4, 5]
+    assert get("/collections/gauges/items", filter=f"NOT {call}")["features"] == []
+
+
+@pytest.mark.requirement("cql2/1.0", "/req/cql2-text/property-property", "/req/cql2-json/property-property")
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("3 = level", [3]), ("'站3' = name", [3]), ("2 < level", [3, 4, 5]), ("6 - level = level", [3]),
+     ("S_WITHIN(POINT(112 30), geometry)", [2]), ("T_BEFORE(TIMESTAMP('2024-07-15T00:00:00Z'), time)", [5])],
+)  # fmt: skip
+def test_literals_may_stand_first_and_properties_second(get, text, expected):
+    import cql2
+
+    for condition, language in ((text, "cql2-text"), (json.dumps(cql2.parse_text(text).to_json()), "cql2-json")):
+        found = get("/collections/gauges/items", filter=condition, filter_lang=language)["features"]
+        assert [f["id"] for f in found] == expected
 
 
 NAMES = ["limit", "offset", "after", "bbox", "bbox-crs", "crs", "datetime", "filter", "filter-crs", "properties", "version",

@@ -67,6 +67,7 @@ def test_the_series_gives_the_published_arc_of_the_meridian():
 
 
 @pytest.mark.requirement(MAPS, "/req/core/map-op", "/req/collection-map/map-operation", "/req/crs/map-success")
+@pytest.mark.requirement(MAPS, "/req/spatial-subsetting/map-success")
 @pytest.mark.parametrize(
     ("crs", "bbox", "order"),
     [

@@ -78,6 +78,7 @@ def test_it_is_openapi_30(document):
 
 
 @pytest.mark.requirement("ogcapi-processes-1/1.0", "/req/oas30/oas-definition-2")
+@pytest.mark.requirement("ogcapi-edr-1/1.1", "/req/oas30/oas-definition-2")
 @pytest.mark.requirement("ogcapi-common-1/1.0", "/req/oas30/oas-definition-1", "/req/oas30/oas-definition-2")
 def test_it_passes_the_validator(document):
     try:
@@ -146,6 +147,7 @@ def describes(document, described, operation, route):
 
 
 @pytest.mark.requirement("ogcapi-processes-1/1.0", "/req/oas30/completeness", "/req/oas30/oas-impl")
+@pytest.mark.requirement("ogcapi-edr-1/1.1", "/req/oas30/completeness", "/req/oas30/oas-impl")
 @pytest.mark.requirement("ogcapi-common-1/1.0", "/req/oas30/completeness", "/req/oas30/oas-impl")
 def test_every_route_is_described(api_app, document):
     """No route below ``/ogc`` is hidden; operations on features are described for editable layers only."""
@@ -169,6 +171,7 @@ def test_every_route_is_described(api_app, document):
 
 @pytest.mark.requirement("ogcapi-features-1/1.0", "/req/core/api-definition-success")
 @pytest.mark.requirement("ogcapi-processes-1/1.0", "/req/oas30/exceptions-codes")
+@pytest.mark.requirement("ogcapi-edr-1/1.1", "/req/oas30/exceptions-codes")
 @pytest.mark.requirement("ogcapi-common-1/1.0", "/req/oas30/exceptions-codes")
 def test_every_get_address_answers(client, document):
     """Each GET path, its variables filled in, gives an answer that the document declares."""

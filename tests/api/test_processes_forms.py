@@ -174,6 +174,103 @@ def test_raw_outputs_by_value_and_by_reference(client):
     }
 
 
+def results_of(client, path, body):
+    """Answer of ``results`` of an asynchronous run."""
+    status = finished(client, client.post(path, json=body, headers=ASYNC))
+    assert status["status"] == "successful", status
+    return client.get(f"/ogc/jobs/{status['jobID']}/results")
+
+
+@pytest.mark.requirement(
+    SUITE,
+    "/req/core/job-results-async-raw-value-one",
+    "/req/core/job-results-async-raw-value-multi",
+    "/req/core/job-results-async-raw-mixed-multi",
+    "/req/core/job-results-async-raw-ref",
+)
+def test_raw_results_of_an_asynchronous_run_are_those_of_a_synchronous_one(client):
+    one = {"inputs": {"message": "你好"}, "outputs": {"message": {}}, "response": "raw"}
+    answer = results_of(client, ECHO, one)
+    assert (answer.status_code, answer.text) == (200, "你好")
+    assert answer.headers["content-type"] == client.post(ECHO, json=one).headers["content-type"]
+    several = {"inputs": {"message": "a", "numbers": [3]}, "outputs": {"message": {}, "numbers": {}}, "response": "raw"}
+    answer = results_of(client, ECHO, several)
+    assert answer.headers["content-type"].startswith("multipart/related;")
+    assert json.loads(parts_of(answer)["numbers"].get_payload(decode=True)) == [3]
+    both = {"class": {"transmissionMode": "value"}, "result": {"transmissionMode": "reference"}}
+    mixed = {"inputs": {"bbox": BOX}, "outputs": both, "response": "raw"}
+    parts = parts_of(results_of(client, LOWLAND, mixed))
+    with rasterio.open(io.BytesIO(parts["class"].get_payload(decode=True))) as dataset:
+        assert dataset.shape == (15, 20)
+    assert parts["result"].get_payload().strip() == ""
+    assert client.get(parts["result"]["Content-Location"]).json()["analysis"] == "sample-lowland"
+    both["class"]["transmissionMode"] = "reference"
+    links = results_of(client, LOWLAND, mixed)
+    assert (links.status_code, links.content) == (204, b"")
+    assert 'rel="class"' in links.headers["link"]
+
+
+@pytest.mark.requirement(SUITE, "/req/json/definition")
+@pytest.mark.requirement(SUITE, "/req/core/pl-links")
+def test_documents_are_json_unless_html_is_asked_for(client):
+    status = finished(client, client.post(ECHO, json={"inputs": {"message": "x"}}, headers=ASYNC))
+    for path in ("/ogc/", "/ogc/conformance", "/ogc/processes", "/ogc/processes/echo", f"/ogc/jobs/{status['jobID']}"):
+        answer = client.get(path, headers={"Accept": "application/json"})
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json"), path
+        page = client.get(path, headers={"Accept": "text/html"})
+        assert page.headers["content-type"].startswith("text/html"), path
+    document = client.post(ECHO, json={"inputs": {"message": "x"}, "response": "document"})
+    assert document.headers["content-type"] == "application/json"
+    for path, other in (("/ogc/processes", "text/html"), ("/ogc/processes?f=html", None)):
+        if other is None:
+            assert "f=json" in client.get(path).text
+            continue
+        links = {link["rel"]: link["type"] for link in client.get(path).json()["links"]}
+        assert (links["self"], links["alternate"]) == ("application/json", other)
+
+
+@pytest.mark.requirement(
+    SUITE,
+    "/req/job-list/datetime-definition",
+    "/req/job-list/datetime-response",
+    "/req/job-list/duration-definition",
+    "/req/job-list/processID-mandatory",
+)
+def test_jobs_by_time_and_by_duration(client):
+    long = finished(client, client.post(ECHO, json={"inputs": {"message": "x", "pause": 2}}, headers=ASYNC))
+    short = finished(client, client.post(ECHO, json={"inputs": {"message": "x"}}, headers=ASYNC))
+
+    def found(**query):
+        jobs = client.get("/ogc/jobs", params={"limit": "1000", **query}).json()["jobs"]
+        assert all(job["processID"] for job in jobs)
+        return {job["jobID"] for job in jobs}
+
+    both = {long["jobID"], short["jobID"]}
+    assert found(datetime=long["created"]) & both == {long["jobID"]}
+    assert found(datetime=f"{short['created']}/..") & both == {short["jobID"]}
+    assert found(datetime=f"../{long['created']}") & both == {long["jobID"]}
+    assert found(datetime=f"{long['created']}/{short['created']}") & both == both
+    assert found(datetime="2000-01-01/2001-01-01") == set()
+    assert found(minDuration="2") & both == {long["jobID"]}
+    assert found(maxDuration="1") & both == {short["jobID"]}
+    assert found(minDuration="0", maxDuration="600") >= both
+    assert found(minDuration="86400") == set()
+    for wrong in (
+        {"datetime": "never"},
+        {"minDuration": "-1"},
+        {"minDuration": "x"},
+        {"minDuration": "9", "maxDuration": "1"},
+    ):
+        assert client.get("/ogc/jobs", params=wrong).status_code == 400, wrong
+    named = client.get("/ogc/openapi").json()["paths"]["/jobs"]["get"]["parameters"]
+    parameters = {p["name"]: p for p in named if "name" in p}
+    assert parameters["datetime"]["schema"] == {"type": "string"}
+    for name in ("minDuration", "maxDuration"):
+        schema = parameters[name]["schema"]
+        assert (parameters[name]["in"], parameters[name]["required"]) == ("query", False)
+        assert (schema["type"], schema["items"]["type"]) == ("array", "integer")
+
+
 @pytest.mark.requirement(SUITE, "/req/core/process-execute-sync-document", "/req/core/job-results-async-document")
 def test_a_document_holds_values_or_addresses(client):
     wanted = {"class": {"transmissionMode": "value"}, "result": {"transmissionMode": "reference"}}

@@ -669,6 +669,9 @@ def test_editing_is_off_by_default(server: Any) -> None:
         assert set(paths["/collections/marks/items"]) == {"get"}
 
 
+@pytest.mark.requirement("ogcapi-common-1/1.0", "/req/oas30/security")
+@pytest.mark.requirement("ogcapi-edr-1/1.1", "/req/oas30/security")
+@pytest.mark.requirement("ogcapi-processes-1/1.0", "/req/oas30/security")
 def test_editing_with_a_key(server: Any) -> None:
     from pydantic import SecretStr, ValidationError
 
@@ -695,6 +698,13 @@ def test_editing_with_a_key(server: Any) -> None:
         audit = web.get("/api/v1/audit?limit=2", headers={"Authorization": f"Bearer {key}"}).json()["changes"]
         assert [c["principal"] for c in audit] == ["李四", None]
         assert key not in str(audit)
+        document = web.get("/ogc/openapi").json()
+        schemes = document["components"]["securitySchemes"]
+        assert {found["scheme"] for found in schemes.values()} == {"bearer", "basic"}
+        for path, item in document["paths"].items():
+            for method, operation in item.items():
+                edits = "/items" in path and method != "get"
+                assert operation.get("security", []) == ([{name: []} for name in schemes] if edits else []), path
 
 
 def test_pages_of_other_sites_may_not_edit(web: Any) -> None:

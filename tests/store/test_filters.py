@@ -147,6 +147,12 @@ def found(published, cql2, crs=CRS84):
     "/req/cql2-text/basic-spatial-functions-plus",
     "/req/cql2-text/spatial-functions",
     "/req/cql2-text/temporal-functions",
+    "/req/cql2-json/accent-insensitive-comparison",
+    "/req/cql2-json/case-insensitive-comparison",
+    "/req/cql2-json/property-property",
+    "/req/cql2-json/arithmetic",
+    "/req/cql2-json/basic-spatial-functions-plus",
+    "/req/cql2-json/spatial-functions",
 )
 @pytest.mark.parametrize("text", CASES)
 def test_filter_finds_what_pandas_and_shapely_find(published, text):

@@ -44,6 +44,14 @@ def test_marks_are_read_without_running(generator, tmp_path):
     assert list(generator.marks(folder)) == [("a/1.0", "/req/x/y", "tests/test_x.py::test_z")]
     text = generator.page(folder, {"a/1.0": {"title": "A", "requirements": ["/req/x/y", "/req/x/z"]}})
     assert "| /req/x/z | 未测试 / not tested |" in text
+    absent = [{"reason": "无此数据 / no such data", "requirements": ["/req/x/z"]}]
+    known = {"a/1.0": {"title": "A", "requirements": ["/req/x/y"], "not_implemented": absent}}
+    text = generator.page(folder, known)
+    assert "| [A](#a-1-0) | 2 | 1 | 0 | 1 |" in text
+    assert "| /req/x/z | 未实现 / not implemented：无此数据 / no such data |" in text
+    absent[0]["requirements"].append("/req/x/y")
+    with pytest.raises(generator.TestedButMissing):
+        generator.page(folder, known)
     (folder / "test_x.py").write_text("import pytest\n@pytest.mark.requirement(*ids)\ndef test_z(): pass\n")
     with pytest.raises(generator.UnreadableMark):
         list(generator.marks(folder))

@@ -46,7 +46,8 @@ async function request(path: string, init?: RequestInit): Promise<Response> {
   return response;
 }
 
-const json = async <T>(path: string, init?: RequestInit): Promise<T> => (await request(path, init)).json() as Promise<T>;
+/** A JSON document of the server. */
+export const json = async <T>(path: string, init?: RequestInit): Promise<T> => (await request(path, init)).json() as Promise<T>;
 
 export const getCatalogue = (): Promise<Catalogue> => json("/api/v1/catalogue", { cache: "no-cache" });
 

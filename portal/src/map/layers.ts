@@ -1,5 +1,6 @@
 /** OpenLayers layers of the catalogue's layers: vector tiles styled here, raster tiles as the server draws them. */
 import type BaseLayer from "ol/layer/Base";
+import type { Options } from "ol/layer/BaseTile";
 import TileLayer from "ol/layer/Tile";
 import VectorTileLayer from "ol/layer/VectorTile";
 import MVT from "ol/format/MVT";
@@ -50,7 +51,6 @@ export function makeLayer(
   if (!url) return null;
   const tiles = TILE_SETS[set];
   const vector = info.kind === "vector" || info.kind === "stations";
-  const grid = tileGrid(set, info.max_zoom, vector ? 512 : 256);
   // A stroke or a point symbol on the edge of the data reaches over it.
   const margin = vector ? 0.02 : 0;
   const [west, south, east, north] = info.extent;
@@ -59,19 +59,8 @@ export function makeLayer(
     extent,
     ...(info.min_zoom > 0 ? { maxResolution: (tiles.level0 / 2 ** info.min_zoom) * 1.42 } : {}),
   };
-  if (!vector) {
-    const source = new XYZ({ url, projection: tiles.projection, tileGrid: grid, transition: 0 });
-    const layer = new TileLayer({ source, ...options });
-    source.on("tileloaderror", ({ tile }) => {
-      void isEmpty(source, tile).then((empty) => {
-        if (!empty) return failed();
-        // An error would leave a coarser tile in its place; here is nothing.
-        tile.setState(TileState.EMPTY);
-        layer.changed();
-      });
-    });
-    return { layer, places: null };
-  }
+  if (!vector) return { layer: rasterLayer(url, set, info.max_zoom, options, failed), places: null };
+  const grid = tileGrid(set, info.max_zoom, 512);
   const format = new MVT();
   const source = new VectorTileSource<RenderFeature>({
     url,
@@ -92,6 +81,21 @@ export function makeLayer(
     ...options,
   });
   return { layer, places };
+}
+
+/** Raster tiles of a tile set. */
+export function rasterLayer(url: string, set: TileSet, maxZoom: number, options: Options<XYZ>, failed: () => void): TileLayer<XYZ> {
+  const source = new XYZ({ url, projection: TILE_SETS[set].projection, tileGrid: tileGrid(set, maxZoom), transition: 0 });
+  const layer = new TileLayer({ source, ...options });
+  source.on("tileloaderror", ({ tile }) => {
+    void isEmpty(source, tile).then((empty) => {
+      if (!empty) return failed();
+      // An error would leave a coarser tile in its place; here is nothing.
+      tile.setState(TileState.EMPTY);
+      layer.changed();
+    });
+  });
+  return layer;
 }
 
 /** True if a raster tile failed only because there is nothing on it: to an image, 204 is an error like every other. */

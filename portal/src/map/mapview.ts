@@ -37,6 +37,8 @@ export class MapView {
   onPointer: (at: [number, number] | null) => void = () => {};
   onClick: (at: [number, number]) => void = () => {};
   onLoading: (busy: boolean) => void = () => {};
+  /** Takes the next click in place of `onClick`. */
+  private picking: ((at: [number, number]) => void) | null = null;
 
   private readonly drawn = new Map<string, DrawnLayer>();
   private baseLayers: DrawnLayer[] = [];
@@ -78,7 +80,11 @@ export class MapView {
       if (!event.dragging) this.onPointer(this.lonLat(event.coordinate));
     });
     this.host.addEventListener("pointerleave", () => this.onPointer(null));
-    map.on("singleclick", (event) => this.onClick(this.lonLat(event.coordinate)));
+    map.on("singleclick", (event) => {
+      const { picking } = this;
+      this.picking = null;
+      (picking ?? this.onClick)(this.lonLat(event.coordinate));
+    });
     map.on("loadstart", () => this.onLoading(true));
     map.on("loadend", () => this.onLoading(false));
     map.on("rendercomplete", () => {
@@ -94,6 +100,12 @@ export class MapView {
     this.app.on("tileSet", () => this.changeTileSet());
     this.app.on("swipe", () => map.render());
     this.app.on("scenario", () => this.sync());
+    this.app.on("pictures", () => this.markSynthetic());
+  }
+
+  /** Hands over the place of the next click, which then does nothing else. */
+  pickOnce(take: (at: [number, number]) => void): void {
+    this.picking = take;
   }
 
   private get set() {
@@ -225,7 +237,7 @@ export class MapView {
         const made = makeLayer(info, app.tileSet, () => app.tileFailed(active.id));
         if (!made) return;
         drawn = made;
-        this.clipForSwipe(active.id, drawn.layer);
+        this.clip(drawn.layer, () => (app.swipe?.layer === active.id ? "left" : null));
         this.drawn.set(key, drawn);
         this.map.addLayer(drawn.layer);
       }
@@ -239,7 +251,7 @@ export class MapView {
       drawn.layer.setOpacity(active.opacity);
       drawn.layer.setVisible(active.visible);
     });
-    this.watermark.show(app.visible().some((info) => info.synthetic));
+    this.markSynthetic();
   }
 
   /** Applies the opacity of one layer without touching the others. */
@@ -249,8 +261,12 @@ export class MapView {
     if (active && info) this.drawn.get(`${id}@${info.version}`)?.layer.setOpacity(active.opacity);
   }
 
-  /** Shows the swiped layer left of the divider only. */
-  private clipForSwipe(id: string, layer: BaseLayer): void {
+  private markSynthetic(): void {
+    this.watermark.show([...this.app.visible(), ...this.app.pictures].some(({ synthetic }) => synthetic));
+  }
+
+  /** Draws a layer on one side of the divider only, as long as `side` names one. */
+  clip(layer: BaseLayer, side: () => "left" | "right" | null): void {
     const target = layer as BaseLayer & {
       on(type: "prerender" | "postrender", listener: (event: RenderEvent) => void): unknown;
     };
@@ -258,14 +274,16 @@ export class MapView {
     target.on("prerender", (event) => {
       const context = event.context as CanvasRenderingContext2D | undefined;
       const { swipe } = this.app;
-      clipped = swipe?.layer === id && Boolean(context);
+      const part = swipe ? side() : null;
+      clipped = part !== null && Boolean(context);
       if (!clipped || !context || !swipe) return;
       const [width = 0, height = 0] = this.map.getSize() ?? [];
+      const [from, to] = part === "left" ? [0, width * swipe.at] : [width * swipe.at, width];
       const corners = [
-        [0, 0],
-        [width * swipe.at, 0],
-        [width * swipe.at, height],
-        [0, height],
+        [from, 0],
+        [to, 0],
+        [to, height],
+        [from, height],
       ].map((pixel) => getRenderPixel(event, pixel));
       context.save();
       context.beginPath();

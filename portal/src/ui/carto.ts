@@ -123,7 +123,7 @@ export class CartoPanel {
       pen.drawImage(part, 0, 0);
       pen.restore();
     }
-    if (layers.some((l) => l.synthetic)) drawWatermark(pen, width, height);
+    if ([...layers, ...this.app.pictures].some((l) => l.synthetic)) drawWatermark(pen, width, height);
     this.north(pen, width - 34, 50);
     pen.restore();
     pen.strokeStyle = "#1f2a37";

@@ -42,7 +42,7 @@ export class SwipePanel {
       else return;
       event.preventDefault();
     });
-    app.on(["swipe", "layers"], () => this.place());
+    app.on(["swipe", "layers", "pictures"], () => this.place());
     this.render();
   }
 
@@ -53,13 +53,12 @@ export class SwipePanel {
 
   private place(): void {
     const { swipe } = this.app;
-    const on = swipe !== null && this.app.visible().some((l) => l.id === swipe.layer);
-    this.divider.hidden = !on;
-    if (!on || !swipe) return;
-    const info = this.app.info(swipe.layer);
+    const title = swipe ? this.app.swipeTitle(swipe.layer) : undefined;
+    this.divider.hidden = !title;
+    if (!title || !swipe) return;
     this.divider.style.left = `${swipe.at * 100}%`;
     this.divider.setAttribute("aria-valuenow", String(Math.round(swipe.at * 100)));
-    this.divider.setAttribute("aria-label", t("swipeOf", { layer: pick(info?.title) }));
+    this.divider.setAttribute("aria-label", t("swipeOf", { layer: pick(title) }));
   }
 
   render(): void {

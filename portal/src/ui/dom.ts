@@ -57,6 +57,10 @@ const ICONS: Record<string, string> = {
   compare: "M12 3v18M4 6h5v12H4M20 6h-5v12h5",
   chart: "M4 20V10M10 20V4M16 20v-7M3 21h18",
   sliders: "M4 7h9M17 7h3M13 5v4M4 17h3M11 17h9M7 15v4",
+  river: "M3 7c3-3 6 3 9 0s6 3 9 0M3 13c3-3 6 3 9 0s6 3 9 0M3 19c3-3 6 3 9 0s6 3 9 0",
+  waves: "M2 14c3-3 5 3 8 0s5 3 8 0 3-1 4 0M2 19c3-3 5 3 8 0s5 3 8 0 3-1 4 0M7 9a5 5 0 0110 0",
+  back: "M15 5l-7 7 7 7",
+  forward: "M9 5l7 7-7 7",
   zoom: "M4 9V4h5M20 9V4h-5M4 15v5h5M20 15v5h-5",
 };
 

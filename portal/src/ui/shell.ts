@@ -12,8 +12,10 @@ import { CartoPanel } from "./carto";
 import { SwipePanel } from "./compare";
 import { fill, h, icon, iconButton } from "./dom";
 import { QueryPanel } from "./query";
+import type { RiverChiefPanel } from "./riverchief";
 import { SharePanel } from "./sharepanel";
 import { LayerTree } from "./tree";
+import type { WaterPanel } from "./water";
 import { WhatIfPanel } from "./whatif";
 import { Workbench } from "./workbench";
 
@@ -21,6 +23,8 @@ const TOOL_NAMES: Record<Tool, [Key, string]> = {
   browse: ["toolBrowse", "layers"],
   query: ["toolQuery", "search"],
   compare: ["toolCompare", "compare"],
+  water: ["water", "waves"],
+  chief: ["riverChief", "river"],
   carto: ["toolCarto", "print"],
   share: ["toolShare", "link"],
 };
@@ -42,6 +46,10 @@ export class Shell {
   private readonly analysis: AnalysisPanel;
   private readonly swipe: SwipePanel;
   private readonly whatIf: WhatIfPanel;
+  private riverChief: RiverChiefPanel | null = null;
+  private readonly riverChiefHost = h("div", { class: "stack" });
+  private water: WaterPanel | null = null;
+  private readonly waterHost = h("div", { class: "stack" });
   private tree!: LayerTree;
   private workbench!: Workbench;
   private carto!: CartoPanel;
@@ -89,6 +97,13 @@ export class Shell {
       this.tree.render();
       this.workbench.render();
       this.renderStatus();
+      // The panel that the link opens, or whose picture it shows, could not be filled before.
+      if (app.catalogue && !this.water && (app.dated || (app.tool === "water" && this.panelOpen))) void this.openWater();
+    });
+    app.on("pictures", () => {
+      this.workbench.render();
+      this.countLayers();
+      this.moved();
     });
     app.on("layers", () => {
       this.tree.render();
@@ -97,8 +112,7 @@ export class Shell {
       this.whatIf.layersChanged();
       this.carto.render();
       this.share.render();
-      const badge = this.side.querySelector(".side-head .badge");
-      if (badge) badge.textContent = String(app.layers.length);
+      this.countLayers();
       this.moved();
     });
     app.on("tileErrors", () => this.workbench.render());
@@ -220,6 +234,8 @@ export class Shell {
       browse: [this.tree.element],
       query: [this.query.element],
       compare: [this.analysis.element, this.whatIf.element, this.swipe.element],
+      water: [this.waterHost],
+      chief: [this.riverChiefHost],
       carto: [this.carto.element],
       share: [this.share.element],
     };
@@ -237,7 +253,35 @@ export class Shell {
       h("div", { class: "panel-body" }, ...body[tool]),
     );
     if (tool === "compare" && this.panelOpen) void this.analysis.open();
+    if (tool === "water" && this.panelOpen) void this.openWater();
+    if (tool === "chief" && this.panelOpen) void this.openRiverChief();
     if (tool === "share") this.share.refresh();
+  }
+
+  private async openWater(): Promise<void> {
+    if (!this.app.catalogue) return;
+    if (!this.water) {
+      const { WaterPanel } = await import("./water");
+      this.water ??= new WaterPanel(this.app, this.view, (id) => void this.showCase(id));
+      fill(this.waterHost, this.water.element);
+    }
+    await this.water.open();
+  }
+
+  private async showCase(id: number): Promise<void> {
+    this.app.setTool("chief");
+    await this.openRiverChief();
+    this.riverChief?.openCase(id);
+  }
+
+  /** The desk is fetched when it is first opened. */
+  private async openRiverChief(): Promise<void> {
+    if (!this.riverChief) {
+      const { RiverChiefPanel } = await import("./riverchief");
+      this.riverChief ??= new RiverChiefPanel(this.app, this.view);
+      fill(this.riverChiefHost, this.riverChief.element);
+    }
+    await this.riverChief.open();
   }
 
   private renderSide(): void {
@@ -259,9 +303,14 @@ export class Shell {
       },
       icon("layers"),
       h("span", {}, t("activeLayers")),
-      h("span", { class: "badge" }, this.app.layers.length),
+      h("span", { class: "badge" }, this.app.layers.length + this.app.pictures.length),
     );
     fill(this.side, toggle, this.sideOpen ? this.workbench.element : null);
+  }
+
+  private countLayers(): void {
+    const badge = this.side.querySelector(".side-head .badge");
+    if (badge) badge.textContent = String(this.app.layers.length + this.app.pictures.length);
   }
 
   private renderControls(): void {
@@ -366,7 +415,7 @@ export class Shell {
   /** State of the portal, as a link holds it. */
   state(): ShareState {
     const { app } = this;
-    return { ...this.view.place, tileSet: app.tileSet, base: app.base, layers: app.layers, lang: lang(), tool: app.tool, swipe: app.swipe, ...(app.scenario ? { scenario: app.scenario } : {}) };
+    return { ...this.view.place, tileSet: app.tileSet, base: app.base, layers: app.layers, lang: lang(), tool: app.tool, swipe: app.swipe, ...(app.scenario ? { scenario: app.scenario } : {}), ...(app.dated ? { dated: app.dated } : {}) };
   }
 
   private link(): string {

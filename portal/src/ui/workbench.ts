@@ -31,7 +31,20 @@ export class Workbench {
     const missing = app.missing.length
       ? h("li", { class: "box warning" }, t("missingLayers", { ids: app.missing.join(", ") }))
       : null;
-    fill(this.list, missing, rows.length ? rows : h("li", {}, this.empty()));
+    const pictures = app.pictures.map((picture) =>
+      h(
+        "li",
+        { class: "active-layer", "data-picture": picture.id },
+        h(
+          "div",
+          { class: "active-head" },
+          h("span", { class: "name" }, pick(picture.title)),
+          iconButton("close", t("removeLayer", { layer: pick(picture.title) }), picture.remove),
+        ),
+        picture.synthetic ? h("p", { class: "tag synthetic wide" }, t("syntheticLong")) : null,
+      ),
+    );
+    fill(this.list, missing, rows, pictures, rows.length || pictures.length ? null : h("li", {}, this.empty()));
     if (focus) {
       const again = this.list.querySelector<HTMLButtonElement>(`[data-focus="${focus}"]`);
       // At the end of the list the button that was pressed is disabled: its twin takes the focus.

@@ -34,6 +34,8 @@ class Subject:
         Address of this query.
     collection : str
         Address of the collection or instance.
+    alternates : tuple of (str, str)
+        Media type and address of this query in its other formats.
     """
 
     layer: str
@@ -44,6 +46,7 @@ class Subject:
     identify: str
     endpoint: str
     collection: str
+    alternates: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

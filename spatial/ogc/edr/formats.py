@@ -153,7 +153,11 @@ def to_geojson(subject: Subject, answer: Answer) -> bytes:
         "features": features,
         "parameters": parameters,
         "numberReturned": len(features),
-        "links": [{"href": subject.endpoint, "rel": "self", "type": "application/geo+json", "title": subject.label}],
+        "links": [
+            {"href": subject.endpoint, "rel": "self", "type": "application/geo+json", "title": subject.label},
+            *({"href": a, "rel": "alternate", "type": t, "title": subject.label} for t, a in subject.alternates),
+            {"href": subject.collection, "rel": "collection", "type": "application/json", "title": subject.label},
+        ],
     }
     return orjson.dumps(document)
 

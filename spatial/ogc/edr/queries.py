@@ -186,6 +186,7 @@ def _subject(call: Call, published: Published, fields: Sequence[Band | Attribute
         identify=call.address(f"/collections/{layer.id}/schema"),
         endpoint=call.here(),
         collection=call.address(_path(layer.id, call.request.path_params.get("instance"))),
+        alternates=tuple((form.media, call.here({"f": form.name})) for form in (_COVERAGE_JSON, _CSV)),
     )
 
 

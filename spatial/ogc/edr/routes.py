@@ -46,7 +46,7 @@ _TITLES = {
 _CONFORMANCE = tuple(
     f"http://www.opengis.net/spec/ogcapi-edr-1/{version}/conf/{name}"
     for version in ("1.1", "1.0")
-    for name in ("core", "collections", "json", "edr-geojson", "covjson", "oas30", "queries", "instances")
+    for name in ("core", "collections", "json", "geojson", "edr-geojson", "covjson", "oas30", "queries", "instances")
 )
 
 

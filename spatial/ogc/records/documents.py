@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from spatial.catalog import Text
 
 __all__ = [
-    "DCAT", "FACETS_TYPE", "ISO19139", "catalogue_document", "facets_document", "formats", "instant", "profile_links",
-    "queryables_document", "record_document", "record_links", "sortables_document",
+    "DCAT", "FACETS_TYPE", "ISO19139", "OGC_CATALOG", "catalogue_document", "facets_document", "formats", "instant",
+    "profile_links", "queryables_document", "record_document", "record_links", "sortables_document",
 ]  # fmt: skip
 
 DCAT = "application/ld+json"
+OGC_CATALOG = "application/ogc-catalog+json"
 ISO19139 = "application/vnd.iso.19139+xml"
 FACETS_TYPE = "application/facets+json"
 RECORD_PROFILE = "http://www.opengis.net/def/profile/OGC/0/ogc-record"
@@ -330,6 +331,12 @@ def catalogue_document(call: Call, resources: Sequence[Resource]) -> dict[str, A
             link(call.address(f"{PATH}/items", {"f": "html"}), "items", HTML, call.say("目录网页", "Records as HTML")),
             *(link(call.address(f"{PATH}/{name}"), f"{REL}/{name}", SCHEMA, title) for name, title in schemas),
             link(call.address(f"{PATH}/facets"), f"{REL}/facets", FACETS_TYPE, call.say("分面统计", "Facets")),
+            link(
+                call.address(PATH, {"f": "ogc-catalog"}),
+                "alternate",
+                OGC_CATALOG,
+                call.say("目录（OGC Records）", "Catalogue (OGC Records)"),
+            ),
             link(f"{call.ogc}/catalogue.jsonld", "alternate", DCAT, call.say("DCAT 目录（JSON-LD）", "DCAT (JSON-LD)")),
             link("https://spdx.org/licenses/Apache-2.0.html", "license", HTML, "Apache-2.0"),
             *profile_links(call, CATALOGUE_PROFILE, RECORD_PROFILE),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from spatial.ogc.openapi_components import parameter, ref
 from spatial.ogc.openapi_operations import get_operation
 from spatial.ogc.parameters import FILTER_LANGUAGES
-from spatial.ogc.records.documents import DCAT, FACETS_TYPE, ISO19139, PATH
+from spatial.ogc.records.documents import DCAT, FACETS_TYPE, ISO19139, OGC_CATALOG, PATH
 from spatial.ogc.records.query import MAX_LIMIT, QUERYABLES, RECORDS_PARAMETERS
 
 if TYPE_CHECKING:
@@ -107,14 +107,18 @@ def record_paths(snapshot: Snapshot) -> dict[str, Any]:
         "记录 / a record",
         **{"application/geo+json": ref("schemas", "recordGeoJSON"), DCAT: thing, ISO19139: {"type": "string"}, **page},
     )
+    described = ref("schemas", "catalogue")
     catalogue = _content(
-        "资源目录 / the resource catalogue", **{"application/json": ref("schemas", "catalogue"), DCAT: thing, **page}
+        "资源目录 / the resource catalogue",
+        **{"application/json": described, OGC_CATALOG: described, DCAT: thing, **page},
     )
     schema = _content("字段 / properties", **{"application/schema+json": ref("schemas", "jsonSchema"), **page})
     counted = _content("分面统计 / facets", **{FACETS_TYPE: ref("schemas", "facets"), **page})
     identifier = parameter("recordId", "记录编号", "id of the record", {"type": "string"}, place="path", required=True)
     paths = {
-        PATH: operation("getCollection", "资源目录", "The resource catalogue", [f("dcat"), lang], catalogue),
+        PATH: operation(
+            "getCollection", "资源目录", "The resource catalogue", [f("dcat", "ogc-catalog"), lang], catalogue
+        ),
         f"{PATH}/items": operation("getRecords", "检索记录", "Search records", [*_query(), f("dcat")], records),
         f"{PATH}/items/{{recordId}}": operation(
             "getRecord", "单条记录", "One record", [identifier, f("dcat", "iso19139"), lang], record

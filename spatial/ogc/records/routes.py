@@ -24,6 +24,7 @@ from spatial.ogc.records.documents import (
     DCAT,
     FACETS_TYPE,
     ISO19139,
+    OGC_CATALOG,
     PATH,
     RECORD_PROFILE,
     TYPE_TITLES,
@@ -56,6 +57,7 @@ __all__ = ["RECORDS"]
 
 _JSON_FORMATS = {"json": "json", "geojson": "json", JSON: "json", GEOJSON: "json", "html": "html", HTML: "html"}
 _DCAT_FORMATS = {"dcat": "dcat", "jsonld": "dcat", DCAT: "dcat"}
+_CATALOG_FORMATS = {"ogc-catalog": "ogc-catalog", OGC_CATALOG: "ogc-catalog"}
 _ISO_FORMATS = {"iso19139": "iso19139", "iso": "iso19139", ISO19139: "iso19139"}
 _FACET_PARAMETERS = tuple(name for name in RECORDS_PARAMETERS if name not in {"limit", "offset", "sortby", "f"})
 ITEM_PARAMETERS = ("f", "lang")
@@ -82,7 +84,7 @@ async def catalogue(datastore: DataStore, request: Request) -> Response:
     """``/collections/catalogue``."""
     from spatial.ogc.records.exports import dcat_catalogue
 
-    call, known = _read(datastore, request, DOCUMENT_PARAMETERS, _DCAT_FORMATS)
+    call, known = _read(datastore, request, DOCUMENT_PARAMETERS, _DCAT_FORMATS, _CATALOG_FORMATS)
     etag = call.etag()
     unchanged = call.unchanged(etag)
     if unchanged is not None:
@@ -101,7 +103,7 @@ async def catalogue(datastore: DataStore, request: Request) -> Response:
         boxes = document["extent"].get("spatial", {}).get("bbox")
         place = {"bbox": boxes[0]} if boxes else None
         return call.page("document.html", etag, {"document": document, "heading": document["title"], "map": place})
-    return call.answer(document, etag)
+    return call.answer(document, etag, OGC_CATALOG if str(call.format) == "ogc-catalog" else JSON)
 
 
 async def records(datastore: DataStore, request: Request) -> Response:
@@ -324,8 +326,8 @@ RECORDS = BuildingBlock(
             "record-core-query-parameters",
             "records-api",
             "searchable-catalog",
-            "searchable-catalog/filtering",
-            "searchable-catalog/sorting",
+            "searchable-catalog-filtering",
+            "searchable-catalog-sorting",
             "sorting",
             "filtering",
             "local-resources-catalog",

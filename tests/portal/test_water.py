@@ -1,0 +1,296 @@
+"""江河湖库 in the portal: a lake through time with its chart, two days by swipe, an alert to the desk, sections, a rehearsal."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).resolve().parents[2]
+LAYERS = (
+    "lakes", "province", "prefectures", "water-quality-sections", "river-gauges", "river-reaches", "management-range",
+    "works-permits", "hankou-terrain", "hankou-river", "hankou-dikes", "hankou-land", "hankou-works", "polders",
+    "detention-areas", "roads",
+)  # fmt: skip
+DAYS = 16
+
+
+def _scenes(folder: Path) -> None:
+    """Chenhu (沉湖), four clear days a year for four years; a polder of 20 ha from 2016-08 on; one day under cloud."""
+    spec = importlib.util.spec_from_file_location(
+        "portal_water_scenes", ROOT / "data-samples" / "scripts" / "water_scenes.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = made
+    spec.loader.exec_module(made)
+    lake = made.Lake(
+        "small-scenes",
+        "小湖（合成）",
+        "Small lake (synthetic)",
+        "沉湖",
+        made._seasons(range(2015, 2019), (1, 4, 7, 10)),
+        20.0,
+        0.7,
+        plots=(made.Plot("reclaimed", datetime(2016, 8, 1, tzinfo=UTC), 20.0, 0.4),),
+        bad={5: "all-cloud"},
+    )
+    made.make(lake, folder)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server and a worker of their own: small scenes, a watch and an assessment that ran, everybody may edit."""
+    import uvicorn
+
+    from spatial.asgi import PORTAL, create_app
+    from spatial.intake.publication import publish_layer
+    from spatial.jobs.run import run_analysis
+    from spatial.settings import Settings
+
+    if not (PORTAL / "index.html").is_file():
+        pytest.fail(
+            "门户未构建，请运行 / the portal is not built, run:\n    cd portal && npm ci && npm run build",
+            pytrace=False,
+        )
+    folder = tmp_path_factory.mktemp("water")
+    _scenes(folder / "scenes")
+    own = {"layers_dir": ROOT / "layers", "var_dir": folder / "var", "scenes_path": folder / "scenes", "edit": "open"}
+    app = create_app(Settings.model_validate(own))
+    store = app.state.datastore
+    catalog = store.snapshot().catalog
+    for name in LAYERS:
+        publish_layer(store, catalog[name])
+    run_analysis(store, "water-watch", {"collection": "small-scenes", "least_clear": 5}, publish=True)
+    run_analysis(store, "station-quality", {}, publish=True)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ONEMAP_")}
+    environment |= {f"ONEMAP_{name.upper()}": str(value) for name, value in own.items()}
+    running = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning"))
+    thread = threading.Thread(target=running.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 60
+    while not running.started and time.monotonic() < deadline:
+        time.sleep(0.05)
+    port = running.servers[0].sockets[0].getsockname()[1]
+    with (folder / "worker.log").open("wb") as log:
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "spatial.cli", "worker"], env=environment, stdout=log, stderr=log
+        )
+    yield f"http://127.0.0.1:{port}"
+    worker.terminate()
+    try:
+        worker.wait(20)
+    except subprocess.TimeoutExpired:
+        worker.kill()
+        worker.wait(10)
+    running.should_exit = True
+    thread.join(20)
+
+
+def _open(portal: Any, more: str = "") -> Page:
+    page: Page = portal.open(f"v=1&lang=zh&b=none&p=water{more}")
+    expect(page.locator("#water-chart svg")).to_be_visible()
+    portal.settle()
+    return page
+
+
+def _shown(portal: Any) -> list[str]:
+    """The parts of ``d`` in the link: collection, scene, picture, water map, earlier scene."""
+    return str(portal.state()["d"]).split(":")
+
+
+def _tiles(portal: Any, part: str) -> set[int]:
+    return {status for status, url in portal.responses if part in url}
+
+
+def test_a_lake_through_time(portal: Any) -> None:
+    page = _open(portal)
+    expect(page.locator("#water-slider")).to_have_attribute("max", str(DAYS - 1))
+    expect(page.locator("#water-body option").first).to_contain_text("沉湖")
+    expect(page.locator(".watermark")).to_be_visible()
+    expect(page.locator("#water")).to_contain_text("合成示例 SYNTHETIC")
+    collection, scene, picture, water, before = _shown(portal)
+    assert (collection, picture, water, before) == ("small-scenes", "true-color", "1", "")
+    assert _tiles(portal, f"/tiles/scenes/small-scenes/{scene}/true-color/") == {200}
+    assert _tiles(portal, f"band=d{scene.rpartition('-')[2]}") <= {200, 204}
+    # Another index, without the water map: another picture.
+    natural = portal.picture()
+    page.locator("#water-map").uncheck()
+    page.locator("#water-picture").select_option("mndwi")
+    portal.settle()
+    assert (portal.picture() != natural).any(axis=2).mean() > 0.1
+    # Step and slider by keyboard; the day stands in the link and in what a screen reader hears.
+    slider = page.locator("#water-slider")
+    slider.focus()
+    page.keyboard.press("Home")
+    expect(page.locator("#water-date")).to_contain_text("2015年1月")
+    assert "云量" in str(slider.get_attribute("aria-valuetext"))
+    page.locator("#water-next").click()
+    expect(page.locator("#water-date")).to_contain_text("2015年4月")
+    assert "-201504" in _shown(portal)[1]
+    # Play goes on by itself and stops when asked.
+    page.locator("#water-play").click()
+    expect(page.locator("#water-play")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#water-date")).to_contain_text("2015年7月", timeout=20_000)
+    page.locator("#water-play").click()
+    stopped = _shown(portal)[1]
+    page.wait_for_timeout(1500)
+    assert _shown(portal)[1] == stopped
+    # A point of the chart, by its table: the same day comes on the map.
+    page.locator("#water-table summary").click()
+    rows = page.locator("#water-table tbody tr")
+    assert rows.count() >= DAYS - 2
+    day = rows.nth(1).locator("button").inner_text()
+    rows.nth(1).locator("button").click()
+    expect(page.locator("#water-date")).to_contain_text(f"{int(day[:4])}年{int(day[5:7])}月")
+    box = page.locator("#water-chart").bounding_box()
+    assert box is not None
+    page.locator("#water-chart").click(position={"x": box["width"] - 60, "y": 120})
+    expect(page.locator("#water-date")).to_contain_text("2018年")
+    # The link brings everything back.
+    link = page.url.partition("#")[2]
+    portal.open(link)
+    expect(page.locator("#water-picture")).to_have_value("mndwi")
+    assert page.url.partition("#")[2] == link
+
+
+def test_two_days_by_swipe(portal: Any) -> None:
+    page = _open(portal)
+    portal.settle()
+    single = portal.picture()
+    page.locator("#water-map").uncheck()
+    page.locator("#water-compare").check()
+    divider = page.locator(".swipe")
+    expect(divider).to_be_visible()
+    page.locator("#water-before").select_option("5")  # the day under cloud
+    portal.settle()
+    both = portal.picture()
+    width = both.shape[1]
+    white = (both > 180).all(axis=2)
+    rows = slice(260, 640)
+    assert white[rows, width // 2 - 160 : width // 2 - 40].mean() > 0.6
+    assert white[rows, width // 2 + 40 : width // 2 + 160].mean() < 0.2
+    divider.focus()
+    page.keyboard.press("Home")
+    portal.settle()
+    assert (portal.picture() > 180).all(axis=2)[rows, width // 2 - 160 : width // 2 - 40].mean() < 0.3
+    assert len(_shown(portal)[4]) > 5
+    page.locator('[data-picture="water-before"] button').click()
+    expect(divider).to_be_hidden()
+    expect(page.locator("#water-compare")).not_to_be_checked()
+    assert single.shape == both.shape
+    page.locator('[data-picture="water-day"] button').click()
+    expect(page.locator(".watermark")).to_be_hidden()
+    assert np.unique(portal.picture()[300:500, 300:500].reshape(-1, 3), axis=0).shape[0] <= 3
+
+
+def test_an_alert_goes_to_the_desk(portal: Any) -> None:
+    page = _open(portal)
+    page.locator('#water-events [data-kind="reclaimed"]').click()
+    event = page.locator("#water-events .water-event").first
+    expect(event).to_contain_text("围垦疑点")
+    expect(event).to_contain_text("沉湖")
+    event.locator('[data-act="compare"]').click()
+    portal.settle()
+    _, after, _, _, before = _shown(portal)
+    # The last clear day with water there, and a day after the polder was seen.
+    assert before.rpartition("-")[2] < "20160801" < after.rpartition("-")[2]
+    assert any(layer.endswith("-events") for layer in portal.active())
+    event.locator('[data-act="send"]').click()
+    page.locator("#water-actor").fill("合成-下发人")
+    page.keyboard.press("Enter")
+    expect(page.locator("#river-chief-case h3")).to_have_text("沉湖围垦疑点", timeout=30_000)
+    expect(page.locator("#river-chief-state")).to_contain_text("已下发")
+    expect(page.locator("#river-chief-case")).to_contain_text("2016")
+    page.locator("#tool-water").click()
+    expect(event.locator('[data-act="open-case"]')).to_be_visible()
+
+
+def test_sections_by_year_and_month(portal: Any) -> None:
+    page = _open(portal)
+    page.locator("#water-tab-sections").click()
+    table = page.locator("#water-sections")
+    expect(table.locator("tbody tr")).to_have_count(12)
+    expect(table).to_contain_text("总磷")
+    honghu = table.locator('[data-station="洪湖·湖心"]')
+    expect(honghu).to_contain_text("未达标")
+    honghu.locator("button").click()
+    expect(page.locator("#water-station h4")).to_have_text("洪湖·湖心")
+    expect(page.locator("#water-station svg")).to_be_visible()
+    page.locator("#water-quantity").select_option("tp")
+    expect(page.locator("#water-station svg")).to_contain_text("总磷")
+    page.locator("#water-period").select_option("2024-07")
+    expect(table.locator("caption")).to_contain_text("2024-07")
+    expect(table.locator("tbody tr")).to_have_count(12)
+
+
+def test_the_rehearsal_at_hankou(portal: Any) -> None:
+    page = _open(portal)
+    page.locator("#water-tab-flood").click()
+    for level in ("27.30", "29.73"):
+        expect(page.locator(f'[id="water-level-{level}"]')).to_have_attribute("aria-pressed", "true")
+    # Two levels closer than the error of the terrain: no map, but the reason.
+    page.locator('[id="water-level-29.73"]').click()
+    page.locator("#water-level").fill("27.40")
+    page.locator("#water-level").press("Tab")
+    page.locator("#water-level-add").click()
+    page.locator("#water-rehearse").click()
+    expect(page.locator("#water-undecidable")).to_contain_text("无法判定", timeout=120_000)
+    expect(page.locator("#water-undecidable")).to_contain_text("0.1")
+    expect(page.locator("#water-figures")).to_have_count(0)
+    page.locator('[id="water-level-27.40"]').click()
+    page.locator('[id="water-level-29.73"]').click()
+    page.locator("#water-rehearse").click()
+    expect(page.locator("#water-figures")).to_contain_text("29.73", timeout=180_000)
+    intact = _flooded(page)
+    portal.settle()
+    page.locator('[id="water-show-27.30"]').click()
+    expect(page.locator("#water-figures caption")).to_contain_text("27.30")
+    assert _flooded(page) < intact
+    expect(page.locator("#water-outcome")).to_contain_text("超警戒水位")
+    page.locator("#water-show-depth").click()
+    portal.settle()
+    assert 200 in _tiles(portal, "-depth/CGCS2000Quad/")
+    expect(page.locator("#water-exposure tfoot")).to_contain_text("合计")
+    page.locator("#water-scenario-breach").click()
+    page.locator("#water-rehearse").click()
+    expect(page.locator("#water-outcome")).to_contain_text("口门底高程", timeout=180_000)
+    page.locator('[id="water-show-29.73"]').click()
+    assert _flooded(page) > 2 * intact
+
+
+def _flooded(page: Page) -> float:
+    return float(page.locator("#water-figures tbody td").first.inner_text().split()[0].replace(",", ""))
+
+
+def test_english_labels_and_a_phone(portal: Any, phone: Any) -> None:
+    page = _open(portal)
+    page.locator("#language").click()
+    expect(page.locator("#water-tab-time")).to_have_text("Through time")
+    for tab in ("time", "sections", "flood"):
+        page.locator(f"#water-tab-{tab}").click()
+        expect(page.locator(f"#water-tab-{tab}")).to_be_focused()
+        page.wait_for_timeout(400)
+        nameless = page.locator("#water").evaluate(
+            """root => [...root.querySelectorAll("input, select, textarea, button")]
+            .filter(e => !(e.labels?.length || e.getAttribute("aria-label") || e.textContent.trim())).map(e => e.outerHTML)"""
+        )
+        assert nameless == []
+    small: Page = phone.open()
+    small.locator("#tool-water").tap()
+    expect(small.locator("#water-chart svg")).to_be_visible()
+    assert small.evaluate("document.documentElement.scrollWidth") <= 390
