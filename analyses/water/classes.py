@@ -65,7 +65,7 @@ def is_water(codes: NDArray[np.uint8]) -> NDArray[np.bool_]:
     >>> is_water(np.array([0, 1, 2, 3, 253], dtype=np.uint8)).tolist()
     [False, True, True, False, False]
     """
-    return (codes == HIGH) | (codes == MODERATE)
+    return np.asarray((codes == HIGH) | (codes == MODERATE))
 
 
 def is_clear(codes: NDArray[np.uint8]) -> NDArray[np.bool_]:
