@@ -103,6 +103,7 @@ class SeriesRule(Sourced):
     voice: float = Field(gt=0, le=1)
     pull_cells: float = Field(gt=0)
     level: float = Field(gt=0.5, lt=1)
+    partial_share: float = Field(ge=0, le=1)
 
 
 class LossRule(Sourced):

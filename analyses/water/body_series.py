@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyses.water.bodies import Band, FrequencySource, WaterBodies
-from analyses.water.body_rules import WaterBodyRules
+from analyses.water.body_rules import SeriesRule, WaterBodyRules
 from analyses.water.gap_filling import Filled, StrataCounts, fill, level_index
 from analyses.water.stack import ClassStack, Observation, observations, read_observation, windows_of
 from spatial.compiled import compiled
@@ -47,6 +47,7 @@ COLUMNS = {
     "area_low_m2": "lower end of its interval / 下限",
     "area_high_m2": "upper end / 上限",
     "area_ring_m2": "of it seen in rarely wet cells around the polygon / 其中图斑外环已见水面",
+    "area_partial_m2": "cells of partial water seen beside the water / 紧邻水面的部分水面像元",
     "level_low": "level index, lower bound, 0–1 / 水位指数下限",
     "level_high": "level index, upper bound, 0–1 / 水位指数上限",
 }
@@ -65,6 +66,8 @@ class BodyCounts:
     """Seen wet and seen dry cells of the polygon, and wet cells of the ring around it, (3, dates, bodies)."""
     areas_dm2: NDArray[np.int64]
     """Their areas."""
+    partial_dm2: NDArray[np.int64]
+    """Area of cells of partial water (classes 3 and 4) beside water, (dates, bodies)."""
     totals: NDArray[np.int64]
     """Cells of the polygon of each body."""
     totals_dm2: NDArray[np.int64]
@@ -202,6 +205,41 @@ def _tally(
             areas[kind, b] += area[rows[k]]
 
 
+def _shore(codes: Any, above: int, before: int, label: Any, area: Any, top: int, found: Any) -> None:
+    """Area of the cells of partial water that touch water, by body; `codes` is wider than `label` by what lies around it."""
+    rows, cols = codes.shape
+    for r in range(label.shape[0]):
+        for c in range(label.shape[1]):
+            k = label[r, c]
+            if k < 0:
+                continue
+            y = r + above
+            x = c + before
+            if codes[y, x] != 3 and codes[y, x] != 4:
+                continue
+            touches = False
+            for i in range(max(y - 1, 0), min(y + 2, rows)):
+                for j in range(max(x - 1, 0), min(x + 2, cols)):
+                    touches = touches or codes[i, j] == 1 or codes[i, j] == 2
+            if touches:
+                found[k] += area[top + r]
+
+
+def _widened(body: Any, out: Any) -> None:
+    """Bodies with one more cell all around; a cell between two goes to the smaller number."""
+    rows, cols = body.shape
+    for r in range(rows):
+        for c in range(cols):
+            best = body[r, c]
+            if best < 0:
+                for i in range(max(r - 1, 0), min(r + 2, rows)):
+                    for j in range(max(c - 1, 0), min(c + 2, cols)):
+                        k = body[i, j]
+                        if k >= 0 and (best < 0 or k < best):
+                            best = k
+            out[r, c] = best
+
+
 def count_bodies(
     stack: ClassStack,
     bodies: WaterBodies,
@@ -253,7 +291,7 @@ def count_bodies(
     strata = np.zeros(place.size, np.int64)
     totals, totals_dm2 = np.zeros(chosen.size, np.int64), np.zeros(chosen.size, np.int64)
     for window in wanted:
-        body, inner, stratum = place.read(window, bodies, source, changed)
+        body, inner, stratum, _ = place.read(window, bodies, source, changed)
         strata += np.bincount(stratum[body >= 0], minlength=place.size)
         inside = (body >= 0) & inner
         totals += np.bincount(body[inside], minlength=chosen.size)
@@ -270,9 +308,14 @@ def count_bodies(
 
     seen, wet = (np.zeros((len(days), used.size), np.uint32) for _ in range(2))
     cells, areas = (np.zeros((3, len(days), chosen.size), np.int64) for _ in range(2))
+    partial = np.zeros((len(days), chosen.size), np.int64)
 
     def work(window: tuple[int, int, int, int]) -> list[Any]:
-        body, inner, stratum = place.read(window, bodies, source, changed)
+        body, inner, stratum, wide = place.read(window, bodies, source, changed)
+        top, left = max(window[0] - 1, 0), max(window[1] - 1, 0)
+        bottom, right = min(window[0] + window[2] + 1, stack.shape[0]), min(window[1] + window[3] + 1, stack.shape[1])
+        above, before = window[0] - top, window[1] - left
+        inner_window = (slice(above, above + window[2]), slice(before, before + window[3]))
         at = np.flatnonzero(body.ravel() >= 0)
         rows = window[0] + at // window[3]
         bodies_here, local_body = np.unique(body.ravel()[at], return_inverse=True)
@@ -280,18 +323,24 @@ def count_bodies(
         strata_here, local = np.unique(dense[stratum.ravel()[at]], return_inverse=True)
         found = []
         for day in days:
-            codes, _ = read_observation(stack, day, *window)
+            # A cell more on each side: what lies beside a cell decides whether it is shore.
+            around, _ = read_observation(stack, day, top, left, bottom - top, right - left)
+            around = np.ascontiguousarray(around)
+            codes = np.ascontiguousarray(around[inner_window])
+            shore = np.zeros(chosen.size, np.int64)
+            compiled(_shore)(around, above, before, wide, area, window[0], shore)
             counts = [np.zeros(strata_here.size, np.uint32) for _ in range(2)]
             sums = [np.zeros((3, bodies_here.size), np.int64) for _ in range(2)]
-            compiled(_tally)(np.ascontiguousarray(codes), at, rows, local_body, inner_here, local, area, *counts, *sums)
-            found.append((counts, sums))
+            compiled(_tally)(codes, at, rows, local_body, inner_here, local, area, *counts, *sums)
+            found.append((counts, sums, shore))
         return [strata_here, bodies_here, found]
 
     with ThreadPoolExecutor(max(threads, 1)) as pool:
         for n, (strata_here, bodies_here, found) in enumerate(
             pool.map(work, wanted) if threads > 1 else map(work, wanted)
         ):
-            for d, (counts, sums) in enumerate(found):
+            for d, (counts, sums, shore) in enumerate(found):
+                partial[d] += shore
                 seen[d, strata_here] += counts[0]
                 wet[d, strata_here] += counts[1]
                 cells[:, d, bodies_here] += sums[0]
@@ -299,7 +348,7 @@ def count_bodies(
             if progress is not None:
                 progress((n + 1) / len(wanted))
     return BodyCounts(
-        chosen, days, cells, areas, totals, totals_dm2, offsets, seen, wet, strata[used],
+        chosen, days, cells, areas, partial, totals, totals_dm2, offsets, seen, wet, strata[used],
         np.where(plain, within % place.bins, place.bins - 1).astype(np.int64), within // place.bins, ~plain,
     )  # fmt: skip
 
@@ -355,8 +404,8 @@ class _Place:
 
     def read(
         self, window: tuple[int, int, int, int], bodies: WaterBodies, source: FrequencySource, changed: Band | None
-    ) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]]:
-        """Chosen body (−1 = none), whether inside its polygon, and stratum of each cell of a window."""
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]:
+        """Chosen body (−1 = none), whether inside its polygon, stratum, and body with one more cell around, of a window."""
         row, col, height, width = window
         # The ring is found on a window with a halo of its width, so that no block changes it.
         r0, c0 = max(row - self.reach, 0), max(col - self.reach, 0)
@@ -369,7 +418,10 @@ class _Place:
         )
         cut = (slice(row - r0, row - r0 + height), slice(col - c0, col - c0 + width))
         inner, wet, clear = label[cut] > 0, wet[cut], clear[cut]
-        body = self.number_to_k[spread[cut]]
+        everywhere = self.number_to_k[spread]
+        wide = np.empty_like(everywhere)
+        compiled(_widened)(everywhere, wide)
+        body = np.ascontiguousarray(everywhere[cut])
         change = (
             np.zeros((height, width), np.uint8) if changed is None else np.asarray(changed(*window), dtype=np.uint8)
         )
@@ -378,7 +430,16 @@ class _Place:
             body, wet.astype(np.int64), clear.astype(np.int64), change, row, col, self.boxes, self.sides, self.first,
             self.bins, stratum,
         )  # fmt: skip
-        return body, inner, stratum
+        return body, inner, stratum, np.ascontiguousarray(wide[cut])
+
+
+def _whole_shore(partial_m2: NDArray[np.float64], seen: NDArray[np.float64], rule: SeriesRule) -> NDArray[np.float64]:
+    """Partial water along the whole shore by date: what was seen over the share seen, else the median of the other dates."""
+    enough = seen >= rule.least_seen_share
+    if not enough.any():
+        return np.zeros_like(partial_m2)
+    whole = np.divide(partial_m2, seen, out=np.zeros_like(partial_m2), where=enough & (seen > 0))
+    return np.where(enough, whole, float(np.median(whole[enough])))
 
 
 def series_of(counts: BodyCounts, k: int, bodies: WaterBodies, rules: WaterBodyRules) -> BodySeries:
@@ -397,6 +458,9 @@ def series_of(counts: BodyCounts, k: int, bodies: WaterBodies, rules: WaterBodyR
     wet_m2, dry_m2, ring_m2 = (counts.areas_dm2[i, :, k] / 100 for i in range(3))
     all_wet, all_wet_m2 = wet + counts.cells[2, :, k], wet_m2 + ring_m2
     seen = of_body.seen_share
+    partial_m2 = counts.partial_dm2[:, k] / 100
+    shore_m2 = _whole_shore(partial_m2, seen, rules.series)
+    mixed_m2 = rules.series.partial_share * shore_m2
     frame = pd.DataFrame(
         {
             "date": [day.day for day in counts.days],
@@ -407,11 +471,13 @@ def series_of(counts: BodyCounts, k: int, bodies: WaterBodies, rules: WaterBodyR
             "seen_share": seen,
             "valid": seen >= rules.series.observed_share,
             "flag": filled.flag,
-            # Seen water counts by its own cells' areas; only what was not seen is an estimate.
-            "area_m2": all_wet_m2 + (filled.cells - all_wet) * cell_m2,
+            # Seen water counts by its own cells' areas; only what was not seen is an estimate. A cell that the shore crosses is
+            # called partial water from about a third to two thirds of water: it counts by a share, and may hold none or all.
+            "area_m2": all_wet_m2 + (filled.cells - all_wet) * cell_m2 + mixed_m2,
             "area_low_m2": np.maximum(all_wet_m2 + (filled.low - all_wet) * cell_m2, 0.0),
-            "area_high_m2": all_wet_m2 + (filled.high - all_wet) * cell_m2,
+            "area_high_m2": all_wet_m2 + (filled.high - all_wet) * cell_m2 + shore_m2,
             "area_ring_m2": ring_m2,
+            "area_partial_m2": partial_m2,
             "level_low": low, "level_high": high,
         }
     )  # fmt: skip

@@ -244,6 +244,14 @@ class Ground:
                 height = np.where(mask, np.float32(9.0 if plot.kind == "reclaimed" else -9.0), height)
         return height
 
+    def given_back(self, when: datetime) -> np.ndarray:
+        """Share of each cell that is a plot given back by then: water, but a body of its own behind the shore."""
+        found = np.zeros(self.height.shape, bool)
+        for plot, shape in self.plots:
+            if plot.kind == "restored" and when >= plot.date:
+                found |= rasterize([shape], found.shape, transform=self.fine, dtype="uint8").astype(bool)
+        return self._mean(found).astype(np.float32)
+
     def water(self, when: datetime) -> np.ndarray:
         """Share of each cell that is lake, float32 0–1."""
         rise = level(self.lake, when) - self.lake.mean_level
@@ -404,8 +412,10 @@ def _item(ground: Ground, number: int, when: datetime, folder: Path, name: str) 
     }
     (folder / "items").mkdir(exist_ok=True)
     (folder / "items" / f"{name}.json").write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", "utf-8")
-    area = float((share.sum(axis=1, dtype=np.float64) * ground.cell_m2()).sum())
-    return {"scene": name, "time": document["properties"]["datetime"], "lake_m2": round(area, 1)}
+    apart = ground.given_back(when)
+    areas = [float((part.sum(axis=1, dtype=np.float64) * ground.cell_m2()).sum()) for part in (share - apart, apart)]
+    time = document["properties"]["datetime"]
+    return {"scene": name, "time": time, "lake_m2": round(areas[0], 1), "given_back_m2": round(areas[1], 1)}
 
 
 def _numbered(lake: Lake) -> Iterator[tuple[int, datetime, str]]:

@@ -439,3 +439,29 @@ def test_lake_card() -> None:
             lake_card(series, 2019, rule, **wrong)
     with pytest.raises(InvalidParameter, match="1999"):
         lake_card(series, 1999, rule)
+
+
+def test_partial_water_beside_water_counts_by_a_share() -> None:
+    """A lake of 20 × 20 cells with one column of partial water on its shore, and partial water that touches no water."""
+    from spatial.grid import cell_areas
+
+    codes = np.zeros((10, 40, 40), np.uint8)
+    codes[:, 10:30, 10:30] = 1
+    codes[:, 10:30, 30] = 4
+    codes[:, 2:5, 2:5] = 3
+    dates = [datetime(2020, 1 + k, 5, 3, tzinfo=UTC) for k in range(10)]
+    grid = GeoBox.from_bbox((114.0, 30.0, 114.0 + 40 / 3600, 30.0 + 40 / 3600), crs="EPSG:4490", shape=(40, 40))
+    counts = ((codes == 1).sum(axis=0).astype(np.uint16), np.full((40, 40), 10, np.uint16))
+    loose = rules()
+    relaxed = loose.model_copy(update={"bodies": loose.bodies.model_copy(update={"least_clear": 1})})
+    stack, source = ArrayStack(codes, dates), ArrayFrequency(*counts)
+    bodies = find_bodies(source, grid, relaxed)
+    (one,) = body_series(stack, bodies, source, relaxed)
+    column = float(np.asarray(cell_areas(grid))[10:30].sum())
+    assert np.allclose(one.frame["area_partial_m2"], column, rtol=1e-6)
+    wet = one.frame["area_wet_m2"].to_numpy(float)
+    assert np.allclose(one.frame["area_m2"] - wet, 0.5 * column, rtol=1e-3)
+    assert (one.frame["area_high_m2"] >= wet + column - 1e-6).all()
+    assert (one.frame["area_low_m2"] <= wet + 1e-6).all()
+    again = body_series(stack, bodies, source, relaxed, block=11)[0]
+    assert again.frame.equals(one.frame)

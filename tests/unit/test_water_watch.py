@@ -110,6 +110,8 @@ def test_every_date_has_a_value_near_the_truth(lake: pd.DataFrame) -> None:
     assert lake["area_km2"].notna().mean() >= 0.8
     assert error[clear].max() <= 0.02
     assert error[lake["seen_share"] >= 0.7].max() <= 0.05
+    covered = (lake["area_low_km2"] <= lake["truth_km2"]) & (lake["truth_km2"] <= lake["area_high_km2"])
+    assert covered.mean() >= 0.9
 
 
 def test_the_polder_is_found_and_nothing_is_lost(result: RunResult, truth: dict[str, Any]) -> None:
