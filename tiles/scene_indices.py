@@ -101,7 +101,7 @@ def index_values(index: SceneIndex, bands: Sequence[NDArray[np.float32]]) -> NDA
     --------
     >>> ndwi = SceneIndex(id="x", title=Text(zh="x", en="x"), kind="difference", bands=("green", "nir"),
     ...                   stops=((0, "#000000"),), source="x")
-    >>> index_values(ndwi, [np.float32([0.3, np.nan]), np.float32([0.1, 0.1])]).tolist()
+    >>> index_values(ndwi, [np.float32([0.75, np.nan]), np.float32([0.25, 0.1])]).tolist()
     [0.5, nan]
     """
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -101,6 +101,15 @@ def test_readme_quotes_the_analysis_results(monkeypatch: pytest.MonkeyPatch) -> 
         assert f"<!-- {name} begin -->\n{table}\n<!-- {name} end -->" in readme
 
 
+def test_readme_quotes_the_water_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    for name in ("report", "water_extent"):
+        load(name, monkeypatch)
+    readme = (BENCHMARKS / "README.md").read_text("utf-8")
+    for name, table in load("water_report", monkeypatch).tables().items():
+        assert f"<!-- {name} begin -->\n{table}\n<!-- {name} end -->" in readme
+
+
 def test_windows_of_the_benchmark_province_have_their_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     from affine import Affine
     from odc.geo.geobox import GeoBox

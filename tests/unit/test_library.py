@@ -32,7 +32,7 @@ def installation(tmp_path_factory):
 
 
 def test_every_public_name_exists_and_nothing_else_is_promised():
-    assert sp.__all__ == ["catalog", "connect", "open_layer", "run"]
+    assert sp.__all__ == ["catalog", "connect", "open_layer", "open_scenes", "run"]
     for name in sp.__all__:
         assert callable(getattr(sp, name)), name
         assert name in dir(sp)
