@@ -42,6 +42,7 @@ from analyses.water.watch_result import (
     series_frame,
     series_style,
     transition_bands,
+    transition_codes,
     transition_style,
 )
 from spatial.catalog import Text
@@ -281,7 +282,7 @@ class WaterWatch:
             for band, value in enumerate(values, start=1):
                 out = np.asarray(value, dtype=np.float32)
                 frequency.write(row, col, np.where(hollow, np.float32(np.nan), out), band=band)
-            transition.write(row, col, found["transition"], band=1)
+            transition.write(row, col, transition_codes(found["transition"], found["clear"]), band=1)
             for band, name in ((2, "seasonality"), (3, "months_seen")):
                 transition.write(row, col, np.where(hollow, np.uint8(255), found[name]), band=band)
 

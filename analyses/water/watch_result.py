@@ -47,6 +47,7 @@ __all__ = [
     "series_frame",
     "series_style",
     "transition_bands",
+    "transition_codes",
     "transition_style",
 ]
 
@@ -111,14 +112,29 @@ def frequency_style() -> dict[str, Any]:
     return {"type": "ramp", "band": "frequency", "stops": [{"value": v, "color": c} for v, c in colours]}
 
 
+SEEN_NOT_ASSESSED = 254
+"""Code of cells that were seen, but in too few months for a class; 255 is left to those never seen."""
+
+
+def transition_codes(transition: NDArray[np.uint8], clear: NDArray[Any]) -> NDArray[np.uint8]:
+    """Codes of the result raster: «not assessed» told apart from «never seen».
+
+    >>> transition_codes(np.array([1, 255, 255], np.uint8), np.array([9, 2, 0])).tolist()
+    [1, 254, 255]
+    """
+    found = np.where((transition == NO_TRANSITION) & (clear > 0), np.uint8(SEEN_NOT_ASSESSED), transition)
+    return np.asarray(found, dtype=np.uint8)
+
+
 def transition_bands() -> tuple[Band, ...]:
     """Ten classes, and months with water beside months seen."""
+    domain = {code: title for code, title in TRANSITION_TITLES.items() if code != NO_TRANSITION}
     return (
         Band(
             name="transition",
             title=Text(zh="水体转变", en="Water transition"),
-            valid_range=(0, 10),
-            domain={code: title for code, title in TRANSITION_TITLES.items() if code != NO_TRANSITION},
+            valid_range=(0, SEEN_NOT_ASSESSED),
+            domain=domain | {SEEN_NOT_ASSESSED: TRANSITION_TITLES[NO_TRANSITION]},
         ),
         Band(name="seasonality", title=Text(zh="有水月数", en="Months with water"), unit="1", valid_range=(0, 12)),
         Band(name="months_seen", title=Text(zh="有效月数", en="Months seen"), unit="1", valid_range=(0, 12)),
@@ -133,7 +149,8 @@ def transition_style() -> dict[str, Any]:
         "classes": [
             {"value": code, "color": _TRANSITION_COLOURS[code - 1], "title": TRANSITION_TITLES[code].model_dump()}
             for code in range(NO_CLASS + 1, 11)
-        ],
+        ]
+        + [{"value": SEEN_NOT_ASSESSED, "color": "#f0f0f0", "title": TRANSITION_TITLES[NO_TRANSITION].model_dump()}],
     }
 
 

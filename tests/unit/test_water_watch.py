@@ -225,3 +225,15 @@ def test_the_shore_is_watched_on_transects(store: DataStore) -> None:
     assert np.median(by_month["07"]) - np.median(by_month["01"]) == pytest.approx(80 * 1.4, rel=0.25)
     with pytest.raises(InvalidParameter, match="沉湖"):
         run_analysis(store, "shoreline-watch", {"collection": "small-scenes", "lake": "洪湖"})
+
+
+def test_too_few_months_are_not_assessed_and_still_published(store: DataStore) -> None:
+    import rasterio
+
+    wanted = {"collection": "small-scenes", "least_clear": 1, "first": "2016-01-01", "last": "2016-06-30"}
+    found = run_analysis(store, "water-watch", wanted, publish=True)
+    with rasterio.open(found.rasters["transition"]) as file:
+        codes = file.read(1)
+    assert set(np.unique(codes)) <= {254, 255}
+    assert (codes == 254).any()
+    assert "transition" in found.layers
