@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from analyses.blocks import Arrays, Window, block_windows, run_blocks
-from analyses.landcover.change import DM2, Transitions, class_codes
-from analyses.landcover.features import read_band
+from analyses.landcover.change import DM2, Transitions
+from analyses.landcover.comparison import CompareMaps
 from analyses.landcover.parameters import LandCoverChangeParameters
 from analyses.landcover.result import (
     accuracy,
@@ -37,30 +37,12 @@ from spatial.jobs.contract import (
     Outputs,
     Parameters,
     Progress,
-    RasterInput,
 )
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["LandCoverChange"]
-
-
-@dataclass(frozen=True)
-class _Compare:
-    """What is done with a block."""
-
-    earlier: RasterInput
-    later: RasterInput
-    kinds: NDArray[np.uint8]
-    codes: tuple[int, ...]
-
-    def __call__(self, window: Window, given: Arrays) -> Arrays:
-        before, after = (
-            class_codes(read_band(raster, *window), self.codes, layer=raster.layer_id)
-            for raster in (self.earlier, self.later)
-        )
-        return {"earlier": before, "later": after, "change": self.kinds[before, after]}
 
 
 class LandCoverChange:
@@ -206,7 +188,7 @@ class LandCoverChange:
                 dm2[:] += np.bincount(change[k], minlength=256) * area[row + k]
 
         run_blocks(
-            _Compare(inputs.rasters["earlier"], inputs.rasters["later"], rules.kinds, codes),
+            CompareMaps(inputs.rasters["earlier"], inputs.rasters["later"], rules.kinds, codes),
             block_windows(*inputs.grid.shape.yx, self.block),
             on_result=settle,
             threads=inputs.threads,

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from pydantic import Field
 
 from analyses.blocks import Arrays, Window, block_windows, run_blocks
-from analyses.landcover.change import DM2, Transitions, class_codes
-from analyses.landcover.features import read_band
+from analyses.landcover.change import DM2, Transitions
+from analyses.landcover.comparison import CompareMaps
 from analyses.landcover.result import (
     change_bands,
     change_style,
@@ -34,7 +34,6 @@ from spatial.jobs.contract import (
     Outputs,
     Parameters,
     Progress,
-    RasterInput,
     bilingual,
 )
 
@@ -88,23 +87,6 @@ class CorridorChangeParameters(Parameters):
             "含水面", "With the river", "水面本身是否计入。", "Whether the surface of the river itself counts."
         ),
     )
-
-
-@dataclass(frozen=True)
-class _Compare:
-    """What is done with a block."""
-
-    earlier: RasterInput
-    later: RasterInput
-    kinds: NDArray[np.uint8]
-    codes: tuple[int, ...]
-
-    def __call__(self, window: Window, given: Arrays) -> Arrays:
-        before, after = (
-            class_codes(read_band(raster, *window), self.codes, layer=raster.layer_id)
-            for raster in (self.earlier, self.later)
-        )
-        return {"earlier": before, "later": after, "change": self.kinds[before, after]}
 
 
 class CorridorChangeAnalysis:
@@ -251,7 +233,7 @@ class CorridorChangeAnalysis:
                 dm2[:] += np.bincount(change[k], minlength=256) * area[row + k]
 
         run_blocks(
-            _Compare(inputs.rasters["earlier"], inputs.rasters["later"], rules.kinds, codes),
+            CompareMaps(inputs.rasters["earlier"], inputs.rasters["later"], rules.kinds, codes),
             block_windows(*inputs.grid.shape.yx, self.block),
             on_result=settle,
             threads=inputs.threads,

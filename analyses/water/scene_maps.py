@@ -272,7 +272,7 @@ class ScratchMaps:
     shape: tuple[int, int]
     dates: tuple[datetime, ...]
 
-    def opened(self, mode: Literal["r", "r+", "w+"] = "r") -> NDArray[np.uint8]:
+    def opened(self, mode: Literal["r", "r+", "w+"] = "r") -> np.memmap[Any, np.dtype[np.uint8]]:
         """uint8 (scenes, rows, cols), mapped from the file."""
         return np.memmap(self.path, dtype=np.uint8, mode=mode, shape=(len(self.dates), *self.shape))
 

@@ -246,7 +246,7 @@ class WaterWatch:
             progress=lambda share: progress(0.1 + 0.4 * share, "逐景提取水体 mapping water"),
             inline_cells=self.block * self.block,
         )
-        target.flush()  # type: ignore[attr-defined]
+        target.flush()
 
     def _count(
         self, inputs: Inputs, maps: ScratchMaps, rules: WaterBodyRules, outputs: Outputs, progress: Progress

@@ -14,7 +14,7 @@ import structlog
 from spatial.catalog import Attribute, Layer, Source, Synthetic, Text
 from spatial.crs import CRS84
 from spatial.errors import LayerNotFound, SpatialError
-from spatial.store.editing import Conditions, Editor, edit_feature
+from spatial.store.editing import Action, Conditions, Editor, edit_feature
 from spatial.store.vector import PublishedTable
 
 if TYPE_CHECKING:
@@ -62,11 +62,11 @@ def _show(datastore: DataStore, store: CaseStore, rules: DeskRules) -> None:
             store.mark_shown(case.id, case.version)
         return
     for case in waiting:
-        action = "replace" if case.shown else "create"
+        action: Action = "replace" if case.shown else "create"
         document = {"type": "Feature", "geometry": case.geometry, "properties": _json(_values(case))}
         conditions = Conditions(if_match="*") if case.shown else Conditions()
         fid = case.id if case.shown else None
-        edit_feature(datastore, layer.id, action, fid, document, CRS84, conditions, _DESK)  # type: ignore[arg-type]
+        edit_feature(datastore, layer.id, action, fid, document, CRS84, conditions, _DESK)
         store.mark_shown(case.id, case.version)
 
 
