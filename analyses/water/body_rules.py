@@ -106,6 +106,14 @@ class SeriesRule(Sourced):
     partial_share: float = Field(ge=0, le=1)
 
 
+class GaugeRule(Sourced):
+    """Which readings of a gauge count for a scene."""
+
+    within_hours: float = Field(gt=0)
+    spike_m: float = Field(gt=0)
+    spike_steps: float = Field(gt=0)
+
+
 class LossRule(Sourced):
     """When water that is due at a level is missing for good."""
 
@@ -155,6 +163,7 @@ class WaterBodyRules(BaseModel):
     kinds: KindsRule
     lineage: LineageRule
     series: SeriesRule
+    gauge: GaugeRule
     loss: LossRule
     events: EventsRule
     lake_card: LakeCardRule

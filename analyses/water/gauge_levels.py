@@ -19,15 +19,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from analyses.water.bodies import WaterBodies
+    from analyses.water.body_rules import GaugeRule
 
-__all__ = ["WITHIN_HOURS", "BodyLevels", "body_levels", "gauge_of", "level_outliers"]
+__all__ = ["BodyLevels", "body_levels", "gauge_of", "level_outliers"]
 
-WITHIN_HOURS = 240.0
-"""A level is taken between readings at most so far before and after the scene: ten days, the step of many lake gauges."""
 Gauge = tuple[list["datetime"], "NDArray[np.float64]"]
 """Times and levels, m."""
-_LEAST_JUMP_M = 1.0
-_STEPS = 6.0
 
 
 @dataclass(frozen=True)
@@ -40,26 +37,26 @@ class BodyLevels:
     """Readings left out, with their reason."""
 
 
-def level_outliers(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+def level_outliers(values: NDArray[np.float64], least_m: float, steps_off: float) -> NDArray[np.bool_]:
     """Isolated spikes (突跳) of a level series in the order of time.
 
-    A reading is one if it departs from both neighbours to the same side by more than 1 m and by more than six times the median
-    step of the series.
+    A reading is one if it departs from both neighbours to the same side by more than `least_m` and by more than `steps_off`
+    times the median step of the series.
 
     Source: convention of this project.
 
     Examples
     --------
-    >>> level_outliers(np.array([24.0, 24.1, 33.2, 24.2, 24.3, 24.2])).nonzero()[0].tolist()
+    >>> level_outliers(np.array([24.0, 24.1, 33.2, 24.2, 24.3, 24.2]), 1.0, 6.0).nonzero()[0].tolist()
     [2]
-    >>> level_outliers(np.array([24.0, 24.1, 27.0, 27.2, 27.1, 27.0])).any()  # a flood stays
+    >>> level_outliers(np.array([24.0, 24.1, 27.0, 27.2, 27.1, 27.0]), 1.0, 6.0).any()  # a flood stays
     np.False_
     """
     found = np.zeros(values.size, dtype=bool)
     if values.size < 3:
         return found
     steps = np.diff(values)
-    limit = max(_LEAST_JUMP_M, _STEPS * float(np.median(np.abs(steps))))
+    limit = max(least_m, steps_off * float(np.median(np.abs(steps))))
     found[1:-1] = (
         (np.abs(steps[:-1]) > limit) & (np.abs(steps[1:]) > limit) & (np.sign(steps[:-1]) == -np.sign(steps[1:]))
     )
@@ -67,7 +64,11 @@ def level_outliers(values: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def body_levels(
-    frame: geopandas.GeoDataFrame | None, bodies: WaterBodies, numbers: Sequence[int], times: Sequence[datetime]
+    frame: geopandas.GeoDataFrame | None,
+    bodies: WaterBodies,
+    numbers: Sequence[int],
+    times: Sequence[datetime],
+    rule: GaugeRule,
 ) -> BodyLevels:
     """Levels of bodies whose lake has a gauge of its name.
 
@@ -100,17 +101,20 @@ def body_levels(
         if not isinstance(name, str):
             continue
         if name not in known:
-            known[name] = gauge_of(frame, name, flagged)
+            known[name] = gauge_of(frame, name, rule, flagged)
         gauge = known[name]
         if gauge is not None:
-            found = levels_on(times, gauge[0], gauge[1], within_hours=WITHIN_HOURS)
+            found = levels_on(times, gauge[0], gauge[1], within_hours=rule.within_hours)
             if np.isfinite(found).any():
                 levels[number] = found
     return BodyLevels(levels, flagged)
 
 
 def gauge_of(
-    frame: geopandas.GeoDataFrame | None, name: str, flagged: list[dict[str, Any]] | None = None
+    frame: geopandas.GeoDataFrame | None,
+    name: str,
+    rule: GaugeRule,
+    flagged: list[dict[str, Any]] | None = None,
 ) -> Gauge | None:
     """Times and levels of the gauge of a lake without its spikes, which are appended to `flagged`; None if it has no gauge.
 
@@ -125,7 +129,7 @@ def gauge_of(
     if gauge.empty:
         return None
     values = gauge["level_m"].to_numpy(float)
-    bad = level_outliers(values)
+    bad = level_outliers(values, rule.spike_m, rule.spike_steps)
     read = [moment.to_pydatetime() for moment in gauge["time"]]
     if any(moment.tzinfo is None for moment in read):
         raise InvalidParameter(

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from pydantic import Field
 
+from analyses.water.body_rules import water_body_rules
 from analyses.water.extent_rules import water_extent_rules
-from analyses.water.gauge_levels import WITHIN_HOURS, gauge_of
+from analyses.water.gauge_levels import gauge_of
 from analyses.water.level_area import levels_on
 from analyses.water.scene_maps import InspectedScene, inspect_scenes, scene_reflectance
 from analyses.water.shoreline import ShorelineRules, Transects, edge_positions, make_transects, shoreline_rules
@@ -165,6 +166,7 @@ class ShorelineWatch:
         """
         rules = shoreline_rules(inputs.rules)
         extent_rules = water_extent_rules(inputs.rules)
+        gauge_rule = water_body_rules(inputs.rules).gauge
         series = inputs.scenes["scenes"]
         cell_m = abs(inputs.grid.affine.a) * 111_320.0
         transects = make_transects(
@@ -193,10 +195,10 @@ class ShorelineWatch:
             positions[number] = edge_positions(transects, index, affine, threshold=rules.transects.index_threshold)
             progress(0.1 + 0.8 * (number + 1) / len(used), "断面水边线 water edges")
         first, positions, used = _one_a_day(used, positions)
-        level = gauge_of(inputs.frames.get("levels"), parameters.lake)
+        level = gauge_of(inputs.frames.get("levels"), parameters.lake, gauge_rule)
         levels = None
         if level is not None:
-            levels = levels_on([scene.time for scene in used], level[0], level[1], within_hours=WITHIN_HOURS)
+            levels = levels_on([scene.time for scene in used], level[0], level[1], within_hours=gauge_rule.within_hours)
             if np.isfinite(levels).sum() < rules.retreat.least_observations:
                 levels = None
         found = bank_retreat(first, positions, rules.retreat, level_m=levels)

@@ -174,7 +174,7 @@ class WaterWatch:
         progress(0.78, "面积序列 area series")
         large = np.flatnonzero(bodies.frame["area_m2"].to_numpy(float) >= parameters.series_area_ha * 1e4)
         days = counted.report.observations
-        levels = body_levels(inputs.frames.get("levels"), bodies, large.tolist(), [day.at for day in days])
+        levels = body_levels(inputs.frames.get("levels"), bodies, large.tolist(), [day.at for day in days], rules.gauge)
         watched = None
         if large.size:
             watched = watch_bodies(
