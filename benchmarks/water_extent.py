@@ -148,8 +148,8 @@ def make(size: int) -> None:
 def run_ours(size: int, out: Path) -> None:
     import yaml
 
-    from analyses.water.extent_rules import water_extent_rules
-    from analyses.water.reflectance import OPTICAL_BANDS, calibration
+    from analyses.water.extent.reflectance import OPTICAL_BANDS, calibration
+    from analyses.water.extent.rules import water_extent_rules
     from spatial.watch.scene_extent import scene_extent
     from spatial.watch.scene_files import OpticalScene
 

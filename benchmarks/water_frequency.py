@@ -124,7 +124,7 @@ def make_frequency(folder: Path, size: int) -> None:
 def rules() -> Any:
     import yaml
 
-    from analyses.water.body_rules import water_body_rules
+    from analyses.water.bodies.rules import water_body_rules
 
     text = (HERE.parent / "layers" / "rules" / "water_bodies.yml").read_text(encoding="utf-8")
     return water_body_rules({"water_bodies": yaml.safe_load(text)})
@@ -138,8 +138,8 @@ class BandStack:
 
         import yaml
 
-        from analyses.water.dswx import vote_tables
-        from analyses.water.extent_rules import water_extent_rules
+        from analyses.water.extent.dswx import vote_tables
+        from analyses.water.extent.rules import water_extent_rules
 
         text = (HERE.parent / "layers" / "rules" / "water_extent.yml").read_text(encoding="utf-8")
         extent = water_extent_rules({"water_extent": yaml.safe_load(text)})
@@ -149,7 +149,7 @@ class BandStack:
     def read(self, index: int, row: int, col: int, height: int, width: int) -> np.ndarray:
         import rasterio
 
-        from analyses.water.extent_kernels import vote
+        from analyses.water.extent.kernels import vote
 
         handles = self._open.__dict__.setdefault("handles", {})
         window = ((row, row + height), (col, col + width))
@@ -168,7 +168,7 @@ class BandStack:
 
 
 def counted(stack: Any) -> float:
-    from analyses.water.frequency import water_frequency
+    from analyses.water.occurrence.frequency import water_frequency
 
     total = 0.0
 
@@ -189,7 +189,7 @@ def inside(part: str, folder: Path, size: int, number: int) -> dict[str, float]:
     for _ in range(2):
         started, used = time.perf_counter(), time.process_time()
         if part == "classes":
-            from analyses.water.stack import RasterStack
+            from analyses.water.occurrence.stack import RasterStack
 
             counted(RasterStack.of([folder / f"class{i:03}.tif" for i in range(number)], dates(number)))
         elif part == "decode":
@@ -207,7 +207,7 @@ def inside(part: str, folder: Path, size: int, number: int) -> dict[str, float]:
             from affine import Affine
             from odc.geo.geobox import GeoBox
 
-            from analyses.water.bodies import RasterFrequency, find_bodies
+            from analyses.water.bodies.delineation import RasterFrequency, find_bodies
 
             source = RasterFrequency.of(folder / "frequency.tif")
             grid = GeoBox(source.shape, Affine(9e-5, 0, 113, 0, -9e-5, 31), "EPSG:4490")

@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyses.water.classes import FIRST_MASKED, NODATA
-from analyses.water.dswx import thresholds_used, vote_tables
-from analyses.water.extent import OpticalMethod, Threshold, index_threshold, water_extent
-from analyses.water.extent_kernels import vote
-from analyses.water.reflectance import OPTICAL_BANDS, to_reflectance
-from analyses.water.scene_check import SceneCheck, check_scene
+from analyses.water.extent.classification import OpticalMethod, Threshold, index_threshold, water_extent
+from analyses.water.extent.dswx import thresholds_used, vote_tables
+from analyses.water.extent.kernels import vote
+from analyses.water.extent.reflectance import OPTICAL_BANDS, to_reflectance
+from analyses.water.extent.scene_check import SceneCheck, check_scene
 from spatial.errors import InvalidParameter
 from spatial.store.cog import assemble, creation_options
 from spatial.store.tile_pyramid import BlockEncoder, EncodedBlock, TilePyramid
@@ -35,7 +35,7 @@ from spatial.watch.scene_files import OpticalScene, SceneGrid, SceneReader
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from analyses.water.extent_rules import WaterExtentRules
+    from analyses.water.extent.rules import WaterExtentRules
 
 __all__ = ["SceneExtent", "scene_extent"]
 
@@ -126,7 +126,7 @@ def scene_extent(
     Raises
     ------
     InvalidParameter
-        `out` exists; see also `SceneGrid.of`, `analyses.water.extent.water_extent`.
+        `out` exists; see also `SceneGrid.of`, `analyses.water.extent.classification.water_extent`.
     SourceUnreadable, CRSMismatch, GridMismatch
         Naming the band.
     """

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from analyses.water.classes import TERRAIN_SHADOW
-from analyses.water.masks import combine_masks, mask_from_classes, mask_from_quality, terrain_shadow
-from analyses.water.reflectance import OPTICAL_BANDS, Calibration
+from analyses.water.extent.masks import combine_masks, mask_from_classes, mask_from_quality, terrain_shadow
+from analyses.water.extent.reflectance import OPTICAL_BANDS, Calibration
 from spatial.errors import CRSMismatch, GridMismatch, InvalidParameter, SourceUnreadable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from analyses.water.extent_rules import WaterExtentRules
+    from analyses.water.extent.rules import WaterExtentRules
 
 __all__ = ["OpticalScene", "SceneGrid", "SceneReader", "Sun"]
 
@@ -42,7 +42,7 @@ class OpticalScene:
         ``blue, green, red, nir, swir1, swir2`` → file of one band (path or address that GDAL reads). One CRS; the cells of a
         coarse band are whole multiples of the finest.
     calibration : Calibration
-        From `analyses.water.reflectance.calibration`: never a guess.
+        From `analyses.water.extent.reflectance.calibration`: never a guess.
     cloud, cloud_kind
         SCL, QA_PIXEL or Fmask; None = the scene has none, which excludes it unless told otherwise.
     time : datetime, optional
@@ -50,7 +50,8 @@ class OpticalScene:
     sun, dem : optional
         Both, for terrain shadow; `dem` is elevation, m, of any CRS. Needs a projected grid in metres.
     glint : bool, optional
-        Whether the geometry allows sun glint (`analyses.water.masks.glint_possible`); None = not known, none is looked for.
+        Whether the geometry allows sun glint (`analyses.water.extent.masks.glint_possible`); None = not known, then none is
+        looked for.
     dilated : bool
         Whether the margin of clouds counts as cloud (QA_PIXEL, Fmask).
     """

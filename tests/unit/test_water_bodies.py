@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from odc.geo.geobox import GeoBox
 
-from analyses.water.bodies import ArrayFrequency, WaterBodies, find_bodies
-from analyses.water.body_lineage import lineage
-from analyses.water.body_rules import WaterBodyRules, water_body_rules
-from analyses.water.geohash import geohash
-from analyses.water.runs import join_strips, label_runs, paint, polygons, strip_runs
+from analyses.water.bodies.delineation import ArrayFrequency, WaterBodies, find_bodies
+from analyses.water.bodies.geohash import geohash
+from analyses.water.bodies.lineage import lineage
+from analyses.water.bodies.rules import WaterBodyRules, water_body_rules
+from analyses.water.bodies.runs import join_strips, label_runs, paint, polygons, strip_runs
 from spatial.errors import CRSMismatch, GridMismatch, InvalidParameter, LayerEmpty
 from spatial.units import geodesic_areas
 
@@ -106,7 +106,7 @@ def test_area_is_ellipsoidal_and_islands_are_kept() -> None:
 
 
 def test_threads_and_strips_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    import analyses.water.bodies as module
+    import analyses.water.bodies.delineation as module
 
     rng = np.random.default_rng(5)
     wet = (np.kron(rng.random((30, 30)), np.ones((10, 10))) * 40).astype(np.uint16)

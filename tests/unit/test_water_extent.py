@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analyses.water.classes import CLOUD, FIRST_MASKED, GLINT, NODATA, SNOW, TERRAIN_SHADOW, is_water
-from analyses.water.dswx import CLASS_OF_BITS, CONFIDENCE_OF_BITS, dswx_bits, dswx_extent, vote_tables
-from analyses.water.extent import index_threshold, water_extent, water_index
-from analyses.water.extent_kernels import vote
-from analyses.water.extent_rules import water_extent_rules
-from analyses.water.masks import combine_masks
-from analyses.water.reflectance import OPTICAL_BANDS, Calibration, calibration, to_decibel, to_reflectance
-from analyses.water.sar import BITS, backscatter_threshold, sar_extent
-from analyses.water.thresholds import canny_edges, groups_at, mixture, otsu
-from analyses.water.wofs import wofs_extent, wofs_rows
+from analyses.water.extent.classification import index_threshold, water_extent, water_index
+from analyses.water.extent.dswx import CLASS_OF_BITS, CONFIDENCE_OF_BITS, dswx_bits, dswx_extent, vote_tables
+from analyses.water.extent.kernels import vote
+from analyses.water.extent.masks import combine_masks
+from analyses.water.extent.reflectance import OPTICAL_BANDS, Calibration, calibration, to_decibel, to_reflectance
+from analyses.water.extent.rules import water_extent_rules
+from analyses.water.extent.sar import BITS, backscatter_threshold, sar_extent
+from analyses.water.extent.thresholds import canny_edges, groups_at, mixture, otsu
+from analyses.water.extent.wofs import wofs_extent, wofs_rows
 from spatial.errors import GridMismatch, InvalidParameter, LayerDefinitionInvalid
 
 ROOT = Path(__file__).parents[2]

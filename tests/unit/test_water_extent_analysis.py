@@ -14,11 +14,11 @@ import yaml
 from odc.geo.geobox import GeoBox
 
 from analyses.water.classes import CLOUD
-from analyses.water.extent import water_extent
-from analyses.water.extent_analysis import WaterExtent
-from analyses.water.extent_parameters import ExtentParameters
-from analyses.water.extent_rules import water_extent_rules
-from analyses.water.reflectance import OPTICAL_BANDS
+from analyses.water.extent.analysis import WaterExtent
+from analyses.water.extent.classification import water_extent
+from analyses.water.extent.parameters import ExtentParameters
+from analyses.water.extent.reflectance import OPTICAL_BANDS
+from analyses.water.extent.rules import water_extent_rules
 from spatial.errors import InvalidParameter, LayerEmpty, QualityViolation
 from spatial.grid import cell_areas
 from spatial.jobs.contract import Inputs, SceneBand, SceneRecord
@@ -114,7 +114,7 @@ def test_the_newest_usable_scene_is_mapped(method: str) -> None:
 
 
 def test_blocks_change_nothing_and_the_numbers_are_those_of_the_library() -> None:
-    from analyses.water.reflectance import calibration, to_reflectance
+    from analyses.water.extent.reflectance import calibration, to_reflectance
 
     scene = optical("a", 1)
     _, extent = run(inputs(scene))

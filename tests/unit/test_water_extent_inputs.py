@@ -10,15 +10,14 @@ import pytest
 import yaml
 
 from analyses.water.classes import CLOUD, NODATA, SNOW
-from analyses.water.extent_rules import water_extent_rules
-from analyses.water.masks import (
+from analyses.water.extent.masks import (
     glint_angle,
     glint_possible,
     mask_from_classes,
     mask_from_quality,
     terrain_shadow,
 )
-from analyses.water.reflectance import (
+from analyses.water.extent.reflectance import (
     OPTICAL_BANDS,
     band_mapping,
     calibration,
@@ -26,7 +25,8 @@ from analyses.water.reflectance import (
     to_decibel,
     to_reflectance,
 )
-from analyses.water.scene_check import band_order_findings, check_scene
+from analyses.water.extent.rules import water_extent_rules
+from analyses.water.extent.scene_check import band_order_findings, check_scene
 from spatial.errors import GridMismatch, InvalidParameter, QualityViolation
 
 ROOT = Path(__file__).parents[2]
@@ -103,7 +103,7 @@ def test_digital_numbers_of_each_sensor() -> None:
 
 def test_landsat_bands_of_the_same_ground_give_the_same_water() -> None:
     """One ground seen by Landsat 5 and 9: other band numbers, the same map."""
-    from analyses.water.extent import water_extent
+    from analyses.water.extent.classification import water_extent
 
     ground = dict(
         zip(

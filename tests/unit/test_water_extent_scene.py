@@ -14,10 +14,10 @@ import yaml
 from rasterio.transform import from_origin
 
 from analyses.water.classes import CLOUD, NODATA, TERRAIN_SHADOW
-from analyses.water.extent import index_threshold, water_extent
-from analyses.water.extent_rules import water_extent_rules
-from analyses.water.masks import mask_from_classes
-from analyses.water.reflectance import OPTICAL_BANDS, Calibration, calibration, to_reflectance
+from analyses.water.extent.classification import index_threshold, water_extent
+from analyses.water.extent.masks import mask_from_classes
+from analyses.water.extent.reflectance import OPTICAL_BANDS, Calibration, calibration, to_reflectance
+from analyses.water.extent.rules import water_extent_rules
 from spatial.errors import CRSMismatch, GridMismatch, InvalidParameter, SourceUnreadable
 from spatial.watch import scene_extent as module
 from spatial.watch.scene_extent import scene_extent

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from analyses.water.body_rules import WaterBodyRules, water_body_rules
-from analyses.water.frequency import block_frequency, water_frequency
-from analyses.water.stack import ArrayStack, RasterStack, merge_day, observations
-from analyses.water.transitions import TITLES, occurrence_change, transitions, year_states
+from analyses.water.bodies.rules import WaterBodyRules, water_body_rules
+from analyses.water.occurrence.frequency import block_frequency, water_frequency
+from analyses.water.occurrence.stack import ArrayStack, RasterStack, merge_day, observations
+from analyses.water.occurrence.transitions import TITLES, occurrence_change, transitions, year_states
 from spatial.errors import GridMismatch, InvalidParameter, LayerEmpty, QualityViolation
 
 ROOT = Path(__file__).resolve().parents[2]

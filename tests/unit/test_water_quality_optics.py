@@ -13,10 +13,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyses.water.calibration import calibrate, scores
-from analyses.water.optical_quality import ALGORITHMS, Spectrum, compute, ndci_level
-from analyses.water.quality_rules import optical_rules
-from analyses.water.water_optics import Flag, chl_mishra, ndci
+from analyses.water.quality.calibration import calibrate, scores
+from analyses.water.quality.optical_quality import ALGORITHMS, Spectrum, compute, ndci_level
+from analyses.water.quality.rules import optical_rules
+from analyses.water.quality.water_optics import Flag, chl_mishra, ndci
 from spatial.errors import InvalidParameter, LayerDefinitionInvalid, QualityViolation
 
 ROOT = Path(__file__).parents[2]

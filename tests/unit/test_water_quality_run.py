@@ -23,14 +23,14 @@ from odc.geo.geobox import GeoBox
 sys.path.insert(0, str(Path(__file__).parents[1] / "sample_analyses"))
 import sample_analyses as sample
 
-from analyses.water.corridor_analysis import CorridorChangeAnalysis, CorridorChangeParameters
-from analyses.water.quality_analysis import WaterQuality
-from analyses.water.quality_masks import Reason
-from analyses.water.quality_parameters import WaterQualityParameters
-from analyses.water.quality_rules import surface_water_rules
-from analyses.water.quality_series import joined_series, matchups
-from analyses.water.station_analysis import StationQuality, StationQualityParameters
-from analyses.water.station_checks import check_series
+from analyses.water.quality.analysis import WaterQuality
+from analyses.water.quality.masks import Reason
+from analyses.water.quality.parameters import WaterQualityParameters
+from analyses.water.quality.rules import surface_water_rules
+from analyses.water.quality.series import joined_series, matchups
+from analyses.water.quality.station_analysis import StationQuality, StationQualityParameters
+from analyses.water.quality.station_checks import check_series
+from analyses.water.shore.corridor_analysis import CorridorChangeAnalysis, CorridorChangeParameters
 from spatial.catalog import Attribute, Band, Layer, Source, Text
 from spatial.errors import CRSMismatch, InvalidParameter, LayerEmpty, QualityViolation
 from spatial.grid import cell_areas

@@ -13,18 +13,18 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyses.water.bloom import bloom_cells, bloom_share, macrophytes
-from analyses.water.quality_masks import Reason, near_land, reasons
-from analyses.water.quality_rules import bloom_rules, optical_rules, surface_water_rules, trophic_rules
-from analyses.water.station_checks import check_series, flatlines, spikes
-from analyses.water.surface_water_class import (
+from analyses.water.quality.bloom import bloom_cells, bloom_share, macrophytes
+from analyses.water.quality.masks import Reason, near_land, reasons
+from analyses.water.quality.rules import bloom_rules, optical_rules, surface_water_rules, trophic_rules
+from analyses.water.quality.station_checks import check_series, flatlines, spikes
+from analyses.water.quality.surface_water_class import (
     BELOW_FIVE,
     classify,
     drinking_water_faults,
     in_unit,
     target_share,
 )
-from analyses.water.trophic import carlson, tli
+from analyses.water.quality.trophic import carlson, tli
 from spatial.errors import GridMismatch, InvalidParameter, LayerDefinitionInvalid, LayerEmpty, QualityViolation
 
 ROOT = Path(__file__).parents[2]

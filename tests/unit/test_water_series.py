@@ -18,17 +18,17 @@ from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 from scipy import ndimage
 
-from analyses.water.bodies import ArrayFrequency, WaterBodies, find_bodies
-from analyses.water.body_rules import WaterBodyRules, water_body_rules
-from analyses.water.body_series import COLUMNS, BodySeries, body_series, count_bodies
-from analyses.water.body_watch import WatchedBodies, watch_bodies
-from analyses.water.events import event_frame, series_events
-from analyses.water.frequency import water_frequency
-from analyses.water.gap_filling import StrataCounts, fill, rising
-from analyses.water.lake_card import INDICATORS, lake_card
-from analyses.water.level_area import change_at_equal_level, fit_level_area, levels_on, storage_change
-from analyses.water.losses import body_losses
-from analyses.water.stack import ArrayStack, observations
+from analyses.water.bodies.delineation import ArrayFrequency, WaterBodies, find_bodies
+from analyses.water.bodies.events import event_frame, series_events
+from analyses.water.bodies.gap_filling import StrataCounts, fill, rising
+from analyses.water.bodies.lake_card import INDICATORS, lake_card
+from analyses.water.bodies.level_area import change_at_equal_level, fit_level_area, levels_on, storage_change
+from analyses.water.bodies.losses import body_losses
+from analyses.water.bodies.rules import WaterBodyRules, water_body_rules
+from analyses.water.bodies.series import COLUMNS, BodySeries, body_series, count_bodies
+from analyses.water.bodies.survey import WatchedBodies, watch_bodies
+from analyses.water.occurrence.frequency import water_frequency
+from analyses.water.occurrence.stack import ArrayStack, observations
 from spatial.errors import GridMismatch, InvalidParameter, OutsideExtent
 
 ROOT = Path(__file__).resolve().parents[2]

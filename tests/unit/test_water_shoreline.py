@@ -15,14 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Geod
 
-from analyses.water.shoreline import (
+from analyses.water.shore.shoreline import (
     ShorelineRules,
     edge_positions,
     index_contours,
     make_transects,
     shoreline_rules,
 )
-from analyses.water.shoreline_change import CANNOT_SAY, bank_retreat, check_zones, natural_share
+from analyses.water.shore.shoreline_change import CANNOT_SAY, bank_retreat, check_zones, natural_share
 from spatial.errors import CRSMismatch, InvalidParameter, LayerDefinitionInvalid
 from spatial.settings import PROJECT_ROOT
 from spatial.units import geodesic_areas

@@ -160,7 +160,7 @@ def test_what_is_published_bears_the_mark_of_synthetic_data(store: DataStore, re
 def test_blocks_and_threads_change_nothing(store: DataStore, scenes: Path, result: RunResult) -> None:
     import rasterio
 
-    from analyses.water.watch import WaterWatch
+    from analyses.water.watch.analysis import WaterWatch
 
     before = WaterWatch.__init__.__defaults__
     try:

@@ -1,0 +1,412 @@
+"""What the water watch hands back (监测成果): bands, fields, styles and rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analyses.water.bodies.events import KINDS as EVENT_KINDS
+from analyses.water.bodies.lake_card import lake_card
+from analyses.water.bodies.level_area import fit_level_area, storage_change
+from analyses.water.classes import HIGH, MODERATE, NODATA, NOT_WATER
+from analyses.water.classes import TITLES as CLASS_TITLES
+from analyses.water.occurrence.transitions import NO_CLASS
+from analyses.water.occurrence.transitions import NOT_ASSESSED as NO_TRANSITION
+from analyses.water.occurrence.transitions import TITLES as TRANSITION_TITLES
+from spatial.catalog import Attribute, Band, Text
+
+if TYPE_CHECKING:
+    import geopandas
+    from numpy.typing import NDArray
+
+    from analyses.water.bodies.delineation import WaterBodies
+    from analyses.water.bodies.events import Event
+    from analyses.water.bodies.rules import WaterBodyRules
+    from analyses.water.bodies.series import BodySeries
+    from analyses.water.occurrence.stack import Observation
+
+__all__ = [
+    "BODY_FIELDS",
+    "EVENT_FIELDS",
+    "KINDS",
+    "SERIES_FIELDS",
+    "bodies_frame",
+    "bodies_style",
+    "date_band",
+    "event_rows",
+    "events_frame",
+    "events_style",
+    "extent_bands",
+    "extent_style",
+    "frequency_bands",
+    "frequency_style",
+    "lake_card_rows",
+    "level_area_rows",
+    "series_frame",
+    "series_style",
+    "transition_bands",
+    "transition_codes",
+    "transition_style",
+]
+
+KINDS: dict[str, Text] = {
+    "lake": Text(zh="湖库", en="lake or reservoir"),
+    "river": Text(zh="河流", en="river"),
+    "pond": Text(zh="坑塘", en="pond"),
+    "paddy": Text(zh="水田", en="paddy"),
+}
+_KIND_COLOURS = {"lake": "#2171b5", "river": "#6baed6", "pond": "#9e9ac8", "paddy": "#a1d99b"}
+_CLASS_COLOURS = {NOT_WATER: "#00000000", HIGH: "#08519c", MODERATE: "#4292c6", 3: "#9ecae1", 4: "#deebf7"}
+_MASK_COLOURS = {250: "#737373", 251: "#fdd0a2", 252: "#f7fbff", 253: "#bdbdbd"}
+_TRANSITION_COLOURS = (
+    "#0000ff", "#22b14c", "#d1102d", "#99d9ea", "#b5e61d", "#e6a1aa", "#ff7f27", "#ffc90e", "#7f7f7f", "#c3c3c3",
+)  # fmt: skip
+
+
+def date_band(observation: Observation) -> str:
+    """Name of the band of a day: ``d20240701``."""
+    return f"d{observation.day:%Y%m%d}"
+
+
+def extent_bands(days: Sequence[Observation]) -> tuple[Band, ...]:
+    """One band a day, codes of `analyses.water.classes`."""
+    domain = {code: title for code, title in CLASS_TITLES.items() if code != NODATA}
+    return tuple(
+        Band(
+            name=date_band(day),
+            title=Text(zh=f"{day.day:%Y-%m-%d} 水体", en=f"Water on {day.day:%Y-%m-%d}"),
+            valid_range=(0, NODATA - 1),
+            domain=domain,
+        )
+        for day in days
+    )
+
+
+def extent_style(bands: Sequence[Band]) -> dict[str, Any]:
+    """Blues for water, greys for what hid the ground; the newest day is shown first."""
+    shown = {code: colour for code, colour in _CLASS_COLOURS.items() if code != NOT_WATER} | _MASK_COLOURS
+    return {
+        "type": "classes",
+        "band": bands[-1].name,
+        "classes": [
+            {"value": code, "color": colour, "title": CLASS_TITLES[code].model_dump()} for code, colour in shown.items()
+        ],
+    }
+
+
+def frequency_bands() -> tuple[Band, ...]:
+    """Frequency, the clear count beside the wet count, recurrence."""
+    return (
+        Band(name="frequency", title=Text(zh="有水频率", en="Water frequency"), unit="%", valid_range=(0, 100)),
+        Band(name="wet", title=Text(zh="有水次数", en="Observations with water"), unit="1", valid_range=(0, 65535)),
+        Band(name="clear", title=Text(zh="有效次数", en="Clear observations"), unit="1", valid_range=(0, 65535)),
+        Band(name="recurrence", title=Text(zh="年际重现率", en="Recurrence"), unit="%", valid_range=(0, 100)),
+    )
+
+
+def frequency_style() -> dict[str, Any]:
+    """From pale to blue."""
+    colours = ((0, "#ffffff00"), (5, "#f7fcb9"), (10, "#c7e9b4"), (50, "#41b6c4"), (100, "#081d58"))
+    return {"type": "ramp", "band": "frequency", "stops": [{"value": v, "color": c} for v, c in colours]}
+
+
+SEEN_NOT_ASSESSED = 254
+"""Code of cells that were seen, but in too few months for a class; 255 is left to those never seen."""
+
+
+def transition_codes(transition: NDArray[np.uint8], clear: NDArray[Any]) -> NDArray[np.uint8]:
+    """Codes of the result raster: «not assessed» told apart from «never seen».
+
+    >>> transition_codes(np.array([1, 255, 255], np.uint8), np.array([9, 2, 0])).tolist()
+    [1, 254, 255]
+    """
+    found = np.where((transition == NO_TRANSITION) & (clear > 0), np.uint8(SEEN_NOT_ASSESSED), transition)
+    return np.asarray(found, dtype=np.uint8)
+
+
+def transition_bands() -> tuple[Band, ...]:
+    """Ten classes, and months with water beside months seen."""
+    domain = {code: title for code, title in TRANSITION_TITLES.items() if code != NO_TRANSITION}
+    return (
+        Band(
+            name="transition",
+            title=Text(zh="水体转变", en="Water transition"),
+            valid_range=(0, SEEN_NOT_ASSESSED),
+            domain=domain | {SEEN_NOT_ASSESSED: TRANSITION_TITLES[NO_TRANSITION]},
+        ),
+        Band(name="seasonality", title=Text(zh="有水月数", en="Months with water"), unit="1", valid_range=(0, 12)),
+        Band(name="months_seen", title=Text(zh="有效月数", en="Months seen"), unit="1", valid_range=(0, 12)),
+    )
+
+
+def transition_style() -> dict[str, Any]:
+    """Colours of the JRC transition map."""
+    return {
+        "type": "classes",
+        "band": "transition",
+        "classes": [
+            {"value": code, "color": _TRANSITION_COLOURS[code - 1], "title": TRANSITION_TITLES[code].model_dump()}
+            for code in range(NO_CLASS + 1, 11)
+        ]
+        + [{"value": SEEN_NOT_ASSESSED, "color": "#f0f0f0", "title": TRANSITION_TITLES[NO_TRANSITION].model_dump()}],
+    }
+
+
+def _field(name: str, kind: str, zh: str, en: str, unit: str | None = None, **more: Any) -> Attribute:
+    return Attribute.model_validate({"name": name, "type": kind, "title": {"zh": zh, "en": en}, "unit": unit, **more})
+
+
+BODY_FIELDS: tuple[Attribute, ...] = (
+    _field("body", "string", "图斑编号", "Body id", nullable=False),
+    _field("name", "string", "名称", "Name"),
+    _field("kind", "string", "类别", "Kind", domain={k: v.model_dump() for k, v in KINDS.items()}),
+    _field("kind_reason", "string", "类别依据", "Why this kind"),
+    _field("area_km2", "number", "范围面积", "Area of the extent", "km2"),
+    _field("permanent_share", "number", "常年有水份额", "Share always wet", "1"),
+    _field("mean_frequency", "number", "平均频率", "Mean frequency", "1"),
+    _field("mean_clear", "number", "平均有效次数", "Mean clear count", "1"),
+    _field("holes", "integer", "岛洞数", "Islands"),
+)
+SERIES_FIELDS: tuple[Attribute, ...] = (
+    _field("body", "string", "图斑编号", "Body id", nullable=False),
+    _field("name", "string", "名称", "Name"),
+    _field("kind", "string", "类别", "Kind", domain={k: v.model_dump() for k, v in KINDS.items()}),
+    _field("time", "datetime", "时间", "Time", nullable=False),
+    _field("area_km2", "number", "水面面积", "Water area", "km2"),
+    _field("area_low_km2", "number", "面积下限", "Lower end of the interval", "km2"),
+    _field("area_high_km2", "number", "面积上限", "Upper end of the interval", "km2"),
+    _field("seen_share", "number", "有效份额", "Share seen", "1"),
+    _field(
+        "flag",
+        "string",
+        "来源",
+        "How it was found",
+        domain={
+            "observed": {"zh": "观测", "en": "observed"},
+            "filled": {"zh": "补齐", "en": "gap-filled"},
+            "prior": {"zh": "先验", "en": "from the dates around"},
+            "none": {"zh": "无", "en": "none"},
+        },
+    ),
+    _field("level_m", "number", "水位", "Water level", "m"),
+    _field("level_index", "number", "水位指数", "Level index", "1"),
+)
+
+
+EVENT_FIELDS: tuple[Attribute, ...] = (
+    _field("event", "string", "事件编号", "Event id", nullable=False),
+    _field("kind", "string", "类别", "Kind", domain={k: v.model_dump() for k, v in EVENT_KINDS.items()}),
+    _field("body", "string", "图斑编号", "Body id", nullable=False),
+    _field("name", "string", "名称", "Name"),
+    _field("time", "datetime", "首次发现", "First seen", nullable=False),
+    _field("confirmed", "date", "确认日期", "Confirmed on"),
+    _field("ended", "date", "结束日期", "Ended on"),
+    _field("two_observations", "boolean", "已由两次观测确认", "Confirmed by two observations"),
+    _field("area_ha", "number", "面积", "Area", "ha"),
+    _field("reference_ha", "number", "比较面积", "Compared with", "ha"),
+    _field("evidence_zh", "string", "依据（中文）", "Evidence (Chinese)"),
+    _field("evidence_en", "string", "依据（英文）", "Evidence (English)"),
+)
+_EVENT_COLOURS = {"new": "#1a9850", "lost": "#b2182b", "dried": "#fdae61", "shrunk": "#ef8a62", "reclaimed": "#d7301f"}
+
+
+def events_frame(events: geopandas.GeoDataFrame, bodies: WaterBodies) -> geopandas.GeoDataFrame:
+    """Events as features, with the columns of `EVENT_FIELDS`."""
+    import pandas as pd
+
+    names = dict(zip(bodies.frame["id"].astype(str), bodies.frame["name"], strict=True))
+    frame = events.rename(columns={"event_id": "event", "body_id": "body"}).copy()
+    frame["name"] = [names.get(str(body)) for body in frame["body"]]
+    frame["time"] = pd.to_datetime(frame["first"]).dt.tz_localize("UTC")
+    for name in ("confirmed", "ended"):
+        frame[name] = pd.to_datetime(frame[name]).dt.date
+    frame["area_ha"] = (frame["area_m2"].astype(float) / 1e4).round(3)
+    frame["reference_ha"] = (frame["reference_m2"].astype(float) / 1e4).round(3)
+    return frame[[*(f.name for f in EVENT_FIELDS), "geometry"]].reset_index(drop=True)
+
+
+def event_rows(events: geopandas.GeoDataFrame, bodies: WaterBodies) -> list[dict[str, Any]]:
+    """Events as JSON-able rows, without their geometry."""
+    rows = []
+    for row in events_frame(events, bodies).drop(columns="geometry").to_dict("records"):
+        rows.append({key: _plain(value) for key, value in row.items()})
+    return rows
+
+
+def _plain(value: Any) -> Any:
+    import pandas as pd
+
+    if value is None or (not isinstance(value, str) and pd.isna(value)):
+        return None
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+def events_style() -> dict[str, Any]:
+    """Colour by kind of event."""
+    return {
+        "type": "categories",
+        "field": "kind",
+        "classes": [
+            {
+                "value": kind,
+                "title": title.model_dump(),
+                "fill": _EVENT_COLOURS[kind] + "66",
+                "stroke": _EVENT_COLOURS[kind],
+                "width": 1.6,
+            }
+            for kind, title in EVENT_KINDS.items()
+        ],
+        "default": {"fill": "#d7301f66", "stroke": "#d7301f", "width": 1.6},
+    }
+
+
+def level_area_rows(series: Sequence[BodySeries], levels: Mapping[int, NDArray[np.float64]]) -> list[dict[str, Any]]:
+    """Level–area relation (水位—面积关系) of each body with a gauge, from its observed dates; one row a knot."""
+    rows = []
+    for one in series:
+        level = levels.get(one.number)
+        if level is None:
+            continue
+        observed = (one.frame["flag"] == "observed").to_numpy() & np.isfinite(level)
+        if observed.sum() < 3 or float(np.ptp(level[observed])) < 0.1:
+            continue
+        curve = fit_level_area(
+            level[observed], one.frame["area_m2"].to_numpy(float)[observed], datum=f"gauge zero of {one.name}"
+        )
+        start = float(curve.level_m[0])
+        rows += [
+            {
+                "body": one.id,
+                "name": one.name,
+                "level_m": round(float(at), 2),
+                "area_km2": round(float(area) / 1e6, 4),
+                "storage_from_lowest_m3": round(storage_change(curve, start, float(at)), 0),
+                "pairs": curve.pairs,
+                "residual_km2": round(curve.residual_m2 / 1e6, 4),
+            }
+            for at, area in zip(curve.level_m, curve.area_m2, strict=True)
+        ]
+    return rows
+
+
+def lake_card_rows(
+    series: Sequence[BodySeries],
+    levels: Mapping[int, NDArray[np.float64]],
+    events: Sequence[Event],
+    rules: WaterBodyRules,
+) -> list[dict[str, Any]]:
+    """A row a listed lake and year (一湖一档)."""
+    rows = []
+    for one in series:
+        if one.name is None:
+            continue
+        days = list(one.frame["date"])
+        for year in sorted({day.year for day in days}):
+            level = levels.get(one.number)
+            of_year = np.array([day.year == year for day in days])
+            card = lake_card(
+                one, year, rules.lake_card, level_m=None if level is None else level[of_year], events=events
+            )
+            rows.append(
+                {
+                    "body": card.body_id,
+                    "name": card.name,
+                    "year": card.year,
+                    "observations": card.observations,
+                    "observed": card.observed,
+                    "mean_km2": _km2(card.mean_m2),
+                    "least_km2": _km2(card.least_m2),
+                    "most_km2": _km2(card.most_m2),
+                    "not_reduced": card.not_reduced,
+                    "not_reduced_reason_zh": card.not_reduced_reason.zh,
+                    "not_reduced_reason_en": card.not_reduced_reason.en,
+                    "events": len(card.events),
+                    "not_assessed": card.not_assessed,
+                }
+            )
+    return rows
+
+
+def _km2(value: float | None) -> float | None:
+    return None if value is None else round(value / 1e6, 4)
+
+
+def bodies_frame(bodies: WaterBodies) -> geopandas.GeoDataFrame:
+    """Bodies as features, with the columns of `BODY_FIELDS`."""
+    frame = bodies.frame.rename(columns={"id": "body"}).copy()
+    frame["area_km2"] = (frame["area_m2"] / 1e6).round(6)
+    for name in ("permanent_share", "mean_frequency", "mean_clear"):
+        frame[name] = frame[name].astype(float).round(4)
+    return frame[[*(f.name for f in BODY_FIELDS), "geometry"]].reset_index(drop=True)
+
+
+def bodies_style() -> dict[str, Any]:
+    """Colour by kind."""
+    return {
+        "type": "categories",
+        "field": "kind",
+        "classes": [
+            {"value": kind, "title": title.model_dump(), "fill": _KIND_COLOURS[kind], "stroke": "#08306b", "width": 0.6}
+            for kind, title in KINDS.items()
+        ],
+        "default": {"fill": "#9ecae1", "stroke": "#08306b", "width": 0.6},
+        "label": {"field": "name", "min_zoom": 9},
+    }
+
+
+def series_frame(
+    series: Sequence[BodySeries], bodies: WaterBodies, levels: Mapping[int, NDArray[np.float64]]
+) -> geopandas.GeoDataFrame:
+    """One row a body and date, at a point inside the body.
+
+    Parameters
+    ----------
+    levels : mapping
+        Row of the body → level by date, where a gauge is known.
+    """
+    import geopandas
+    import pandas as pd
+    import shapely
+
+    parts = []
+    for one in series:
+        row = bodies.frame.iloc[one.number]
+        table = one.frame
+        known = levels.get(one.number)
+        point = shapely.point_on_surface(row.geometry)
+        index = (table["level_low"].astype(float) + table["level_high"].astype(float)) / 2
+        parts.append(
+            geopandas.GeoDataFrame(
+                {
+                    "body": one.id,
+                    "name": one.name,
+                    "kind": row["kind"],
+                    "time": pd.to_datetime(table["time"], utc=True),
+                    "area_km2": (table["area_m2"].astype(float) / 1e6).round(6),
+                    "area_low_km2": (table["area_low_m2"].astype(float) / 1e6).round(6),
+                    "area_high_km2": (table["area_high_m2"].astype(float) / 1e6).round(6),
+                    "seen_share": table["seen_share"].astype(float).round(4),
+                    "flag": table["flag"],
+                    "level_m": np.full(len(table), np.nan) if known is None else known,
+                    "level_index": index.round(4),
+                },
+                geometry=[point] * len(table),
+                crs=4490,
+            )
+        )
+    found = pd.concat(parts, ignore_index=True)
+    return geopandas.GeoDataFrame(found, geometry="geometry", crs=4490)
+
+
+def series_style() -> dict[str, Any]:
+    """A dot a body."""
+    return {
+        "type": "single",
+        "fill": "#0277bd",
+        "stroke": "#ffffff",
+        "width": 1.0,
+        "radius": 5.0,
+        "label": {"field": "name", "min_zoom": 8},
+    }
