@@ -301,6 +301,10 @@ class LayerNotPublished(ServiceUnavailable):
     """The layer is defined, but no version of it is published yet."""
 
 
+class AnalysisUnavailable(ServiceUnavailable):
+    """An analysis is installed, but its code cannot be loaded; the others work."""
+
+
 class QueueFull(SpatialError):
     """The bounded job queue has no place left."""
 

@@ -172,10 +172,9 @@ def _numbers(text: str) -> list[float]:
 
 
 def _list_analyses(as_json: bool) -> None:
-    from spatial.jobs.processes import process
-    from spatial.jobs.registry import analysis_ids
+    from spatial.jobs.processes import processes
 
-    known = [process(analysis_id) for analysis_id in analysis_ids()]
+    known = [info for info in processes() if info.is_analysis]
     rows: list[dict[str, Any]] = [{"id": p.id, "title": p.title.model_dump(), "version": p.version} for p in known]
     columns = ("id", say("标题", "title"), say("版本", "version"))
     emit(

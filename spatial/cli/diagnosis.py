@@ -70,6 +70,7 @@ def checks() -> list[tuple[str, bool, Callable[[], str]]]:
         ("spatial-extension", True, _extension),
         ("settings", True, _settings),
         ("layers", True, _layers),
+        ("analyses", True, _analyses),
         ("store", True, _store),
         ("worker", False, _worker),
         ("portal", False, _portal),
@@ -130,6 +131,15 @@ def _layers() -> str:
             files=[e.details["file"] for e in broken],
         )
     return say("{} 个图层", "{} layers").format(len(catalog))
+
+
+def _analyses() -> str:
+    from spatial.jobs.registry import analysis, analysis_ids
+
+    names = analysis_ids()
+    for name in names:
+        analysis(name)
+    return say("{} 个分析", "{} analyses").format(len(names))
 
 
 def _store() -> str:

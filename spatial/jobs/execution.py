@@ -15,10 +15,11 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
-from spatial.errors import ServiceUnavailable, SpatialError, StoreUnavailable
+from spatial.errors import AnalysisUnavailable, ServiceUnavailable, SpatialError, StoreUnavailable
 from spatial.jobs import echo, queue
 from spatial.jobs.queue import Claim, JobDismissed
 from spatial.jobs.registry import analysis, analysis_ids, check_parameters
@@ -47,7 +48,8 @@ def _datastore() -> DataStore:
 def warm_up() -> None:
     """Load what a job needs: the stores and every analysis."""
     for name in analysis_ids():
-        analysis(name)
+        with suppress(AnalysisUnavailable):
+            analysis(name)
     _datastore().snapshot()
 
 

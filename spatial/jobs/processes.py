@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
 
 from spatial.catalog import Text
-from spatial.errors import ProcessNotFound
+from spatial.errors import AnalysisUnavailable, ProcessNotFound
 from spatial.jobs import echo
 from spatial.jobs.contract import InputSpec
 from spatial.jobs.registry import analysis, analysis_ids, check_parameters
 
-__all__ = ["ProcessInfo", "check_inputs", "process", "process_ids"]
+__all__ = ["ProcessInfo", "check_inputs", "process", "process_ids", "processes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,15 @@ def process(process_id: str) -> ProcessInfo:
         found.method,
         getattr(found, "inputs", ()),
     )
+
+
+def processes() -> Iterator[ProcessInfo]:
+    """Descriptions of all processes whose code can be loaded; a broken extension is left out (the log names it)."""
+    for name in process_ids():
+        try:
+            yield process(name)
+        except AnalysisUnavailable:
+            continue
 
 
 def check_inputs(process_id: str, inputs: Mapping[str, Any]) -> dict[str, Any]:

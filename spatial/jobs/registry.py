@@ -5,6 +5,7 @@ A new analysis is one module with one class and one line in `pyproject.toml`; no
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -14,12 +15,16 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from spatial.errors import InvalidParameter, ProcessNotFound, UnknownParameter, UserError
+from spatial.errors import AnalysisUnavailable, InvalidParameter, ProcessNotFound, UnknownParameter, UserError
 from spatial.jobs.contract import Analysis, Parameters
 
 __all__ = ["GROUP", "analysis", "analysis_ids", "check_parameters", "limits"]
 
+log = logging.getLogger(__name__)
+
 GROUP = "spatial.analyses"
+_told: set[str] = set()
+"""Broken analyses that the log has named; each listing tries them again."""
 
 
 @lru_cache(maxsize=1)
@@ -44,6 +49,8 @@ def analysis(analysis_id: str) -> type[Analysis]:
     ------
     ProcessNotFound
         Lists those that there are.
+    AnalysisUnavailable
+        Its code cannot be loaded: an extension that is broken or lacks a package. It harms no other analysis.
     """
     entry = _entries().get(analysis_id)
     if entry is None:
@@ -54,7 +61,18 @@ def analysis(analysis_id: str) -> type[Analysis]:
         raise ProcessNotFound(
             f"没有分析 {analysis_id!r}{zh}", f"no analysis {analysis_id!r}{en}", process=analysis_id, near=near
         )
-    loaded: type[Analysis] = entry.load()
+    try:
+        loaded: type[Analysis] = entry.load()
+    except Exception as error:
+        if analysis_id not in _told:
+            _told.add(analysis_id)
+            log.exception("analysis %s (%s) cannot be loaded", analysis_id, entry.value)
+        why = f"{type(error).__name__}: {error}"[:300]
+        raise AnalysisUnavailable(
+            f"分析 {analysis_id!r}（{entry.value}）无法加载：{why}；请修复或卸载提供它的软件包",
+            f"analysis {analysis_id!r} ({entry.value}) cannot be loaded: {why}; mend or uninstall the package it comes from",
+            process=analysis_id,
+        ) from error
     return loaded
 
 

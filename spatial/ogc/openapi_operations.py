@@ -98,7 +98,7 @@ _SECONDS = {"type": "array", "items": {"type": "integer", "minimum": 0}, "minIte
 
 def process_paths() -> dict[str, Any]:
     """Paths of processes and jobs, with the inputs of every process."""
-    from spatial.jobs.processes import process, process_ids
+    from spatial.jobs.processes import processes
     from spatial.jobs.queue import STATUSES
     from spatial.ogc.process_documents import input_schemas, layer_inputs
 
@@ -109,8 +109,8 @@ def process_paths() -> dict[str, Any]:
             )
         },
     }
-    for name in process_ids():
-        info = process(name)
+    for info in processes():
+        name = info.id
         inputs = {
             key: {**to_openapi30(known["schema"]), "description": known["description"]}
             for key, known in (input_schemas(info) | layer_inputs(info)).items()

@@ -33,7 +33,7 @@ from spatial.errors import (
 from spatial.jobs import queue
 from spatial.jobs.execution import withdraw_results
 from spatial.jobs.inputs import replaced_inputs
-from spatial.jobs.processes import check_inputs, process, process_ids
+from spatial.jobs.processes import check_inputs, process, processes
 from spatial.jobs.registry import analysis
 from spatial.jobs.run import results_folder
 from spatial.ogc.exchange import JSON, Call, link, read_call
@@ -86,11 +86,12 @@ class _Handlers:
     async def processes(self, request: Request) -> Response:
         """``/processes``."""
         call = read_call(self.datastore, request, ("limit", *DOCUMENT_PARAMETERS))
-        limit = _whole(call, "limit", 1, len(process_ids()))
+        known = list(processes())
+        limit = _whole(call, "limit", 1, len(known))
         etag = call.etag("processes")
         if (unchanged := call.unchanged(etag)) is not None:
             return unchanged
-        found = [summary(_process(name), call) for name in process_ids()[:limit]]
+        found = [summary(info, call) for info in known[:limit]]
         if call.format == "html":
             rows = [
                 {

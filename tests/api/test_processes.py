@@ -446,3 +446,33 @@ def test_a_synchronous_execution_over_time_is_dismissed(installation, worker):
 
 def test_this_module_needs_the_sample_distribution():
     assert os.path.isfile(sample.FOLDER / "onemap_sample_analyses-1.0.dist-info" / "entry_points.txt")
+
+
+@pytest.fixture
+def broken_extension(monkeypatch):
+    """An installed analysis whose module does not exist, beside the ones that work."""
+    from importlib.metadata import EntryPoint
+
+    from spatial.jobs import registry
+
+    sound = registry._entries()
+    broken = EntryPoint("broken-extension", "module_that_is_not_there:Analysis", registry.GROUP)
+    monkeypatch.setattr(registry, "_entries", lambda: dict(sorted({**sound, broken.name: broken}.items())))
+    registry.analysis.cache_clear()
+    yield broken.name
+    registry.analysis.cache_clear()
+
+
+def test_a_broken_analysis_harms_no_other(client, broken_extension):
+    listed = [p["id"] for p in client.get("/ogc/processes?limit=1000").json()["processes"]]
+    assert "urban-suitability" in listed
+    assert broken_extension not in listed
+    assert client.get("/ogc/collections").status_code == 200
+    assert client.get("/ogc/processes/urban-suitability").status_code == 200
+    for answer in (
+        client.get(f"/ogc/processes/{broken_extension}"),
+        client.post(f"/ogc/processes/{broken_extension}/execution", json={"inputs": {}}),
+    ):
+        assert answer.status_code == 503
+        assert answer.headers["content-type"].startswith("application/problem+json")
+        assert "module_that_is_not_there" in answer.json()["detail"]

@@ -213,7 +213,7 @@ def resources(datastore: DataStore, snapshot: Snapshot) -> tuple[Resource, ...]:
         known = _known.get(datastore)
     if known is not None and known[0] == snapshot.revision:
         return known[1]
-    from spatial.jobs.processes import process, process_ids
+    from spatial.jobs.processes import processes
 
     first = first_published(datastore, snapshot)
     found: list[Resource] = []
@@ -223,7 +223,7 @@ def resources(datastore: DataStore, snapshot: Snapshot) -> tuple[Resource, ...]:
             found.append(_of_layer(published, snapshot, first.get(layer.id)))
     extents = [resource.bbox for resource in found if resource.bbox is not None]
     whole = _union(extents)
-    found += [_of_process(process(name)) for name in process_ids()]
+    found += [_of_process(info) for info in processes()]
     found += [_of_service(service, whole) for service in SERVICES]
     made = tuple(found)
     with _lock:
