@@ -37,6 +37,7 @@
     │   ├── InvalidFeature
     │   └── GridMismatch
     ├── ServiceUnavailable           try again          503  exit 1
+    │   ├── AnalysisUnavailable
     │   ├── StoreUnavailable
     │   └── LayerNotPublished
     ├── QueueFull                                       429  exit 1
@@ -52,6 +53,7 @@ from typing import Any
 __all__ = [
     "EXIT_CODES",
     "STATUS",
+    "AnalysisUnavailable",
     "CRSMismatch",
     "DataError",
     "FeatureNotFound",
