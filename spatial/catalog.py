@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from spatial.errors import LayerDefinitionInvalid, LayerNotFound
 
@@ -26,6 +26,7 @@ __all__ = [
     "Band",
     "Catalog",
     "Layer",
+    "Observed",
     "Quality",
     "Source",
     "Synthetic",
@@ -98,6 +99,16 @@ class Synthetic(_Model):
     recipe: Text
 
 
+class Observed(_Model):
+    """When and with what a picture was taken (影像获取): an orthophoto is one flight a version."""
+
+    time: AwareDatetime = Field(description="When the flight began.")
+    gsd_m: float = Field(gt=0, description="Ground sampling distance (地面分辨率) of the delivered picture, m.")
+    platform: str = Field(min_length=1, max_length=80)
+    sensor: str | None = Field(None, max_length=80)
+    source_crs: str = Field(description="CRS of the delivered picture.")
+
+
 class Quality(_Model):
     """Quality rules (质检规则) that intake enforces."""
 
@@ -151,6 +162,11 @@ class Layer(_Model):
     period: tuple[date, date] | None = Field(None, description="First and last day that the data describe (资料时段).")
     min_zoom: int = Field(0, ge=0, le=22)
     max_zoom: int = Field(16, ge=0, le=22)
+    series: Literal["readings", "snapshots"] | None = Field(
+        None,
+        description="Observations that are appended beside the versions: readings of sensors, snapshots of cameras.",
+    )
+    observed: Observed | None = Field(None, description="Flight that a version of an orthophoto (正射影像) is of.")
     derived_from: tuple[str, ...] = Field((), description="Layers that a result was computed from.")
     provenance: dict[str, Any] | None = Field(None, description="Provenance (溯源) of a computed layer.")
 
@@ -177,6 +193,12 @@ class Layer(_Model):
             raise ValueError("only a vector layer can be editable")
         if self.kind == "raster" and not self.bands:
             raise ValueError("a raster layer needs bands")
+        if self.series is not None and (
+            self.kind != "stations" or self.station_field is None or self.time_field is None
+        ):
+            raise ValueError("series: only stations with station_field and time_field have one")
+        if self.observed is not None and self.kind != "raster":
+            raise ValueError("observed: only a raster is a picture")
         if self.period is not None and self.period[0] > self.period[1]:
             raise ValueError("period: the first day is after the last")
         return self

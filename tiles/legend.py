@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tiles.styles import Categories, Classes, Graduated, Hillshade, Ramp, Single, Stop, Symbol, rgba, style_of
+from tiles.styles import Categories, Classes, Graduated, Hillshade, Picture, Ramp, Single, Stop, Symbol, rgba, style_of
 
 if TYPE_CHECKING:
     from spatial.catalog import Layer
@@ -70,6 +70,12 @@ def legend_entries(layer: Layer, geometry_type: str | None = None, band: str | N
             {"label": c.title.model_dump(), "shape": "pixel", "color": c.color, "value": c.value}
             for c in style.of_band(band).classes
         ]
+    if isinstance(style, Picture):
+        shown = next((b for b in layer.bands if b.name == band), None)
+        if shown is None:
+            return [{"label": {"zh": "真彩色影像", "en": "True colour"}, "shape": "pixel", "color": "#8a9a7b"}]
+        dark = (Stop(value=0, color="#000000"), Stop(value=255, color="#ffffff"))
+        return [{"label": shown.title.model_dump(), **_ramp(dark)}]
     if isinstance(style, Ramp | Hillshade):
         shown = next((b for b in layer.bands if b.name == (band or style.band)), layer.bands[0])
         unit = {"unit": shown.unit} if shown.unit else {}

@@ -13,14 +13,18 @@ from spatial.store.raster import PublishedRaster
 from tiles.matrix import Address
 from tiles.raster import read_pixels
 from tiles.relief import cell_metres, shade
-from tiles.styles import Classes, Hillshade, RasterStyle, class_index, ramp_colours, raster_style, rgba
+from tiles.styles import Classes, Hillshade, Picture, RasterStyle, class_index, ramp_colours, raster_style, rgba
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from spatial.catalog import Layer
 
-__all__ = ["FORMATS", "band_number", "colourise", "empty_picture", "encode", "raster_tile"]
+__all__ = [
+    "FORMATS", "band_number", "channel_numbers", "colourise", "empty_picture", "encode", "join_channels", "raster_tile",
+]  # fmt: skip
 
 FORMATS: dict[str, str] = {"png": "image/png", "webp": "image/webp", "jpg": "image/jpeg"}
 """File ending → media type of a picture."""
@@ -56,6 +60,8 @@ def raster_tile(
     """Encoded picture of a tile, or None where the layer has no pixel."""
     style = raster_style(raster.layer)
     number = band_number(raster.layer, band, style)
+    if isinstance(style, Picture) and band is None:
+        return _picture_tile(raster, style, address, ext=ext, size=size)
     if isinstance(style, Classes):
         style = style.of_band(band)
     classes, relief = isinstance(style, Classes), isinstance(style, Hillshade)
@@ -93,6 +99,32 @@ def raster_tile(
     return encode(colourise(style, pixels.values, pixels.mask), ext)
 
 
+def _picture_tile(raster: PublishedRaster, style: Picture, address: Address, *, ext: str, size: int) -> bytes | None:
+    """Red, green and blue as they stand."""
+    found = []
+    for number in channel_numbers(raster.layer, style):
+        pixels = read_pixels(raster, number, address, size=size, border=0, method="bilinear", classes=False)
+        if pixels is None or pixels.mask.all():
+            return None
+        found.append(pixels)
+    return encode(join_channels([p.values for p in found], [p.mask for p in found]), ext)
+
+
+def channel_numbers(layer: Layer, style: Picture) -> tuple[int, ...]:
+    """Numbers (from 1) of the bands that are red, green and blue."""
+    names = [band.name for band in layer.bands]
+    return tuple(names.index(name) + 1 for name in style.channels)
+
+
+def join_channels(values: Sequence[NDArray[Any]], masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.uint8]:
+    """Three channels of 0–255 as RGBA, shape (m, n, 4); a pixel that lacks one is (0, 0, 0, 0)."""
+    colours = np.full((*values[0].shape, 4), 255, np.uint8)
+    for place, channel in enumerate(values):
+        colours[..., place] = np.rint(np.clip(channel, 0, 255))
+    colours[np.logical_or.reduce(list(masks))] = 0
+    return colours
+
+
 def colourise(
     style: RasterStyle, values: NDArray[Any], mask: NDArray[np.bool_], light: NDArray[np.float32] | None = None
 ) -> NDArray[np.uint8]:
@@ -112,6 +144,8 @@ def colourise(
             colours = ramp_colours(style.tint, values)
             share = np.minimum(1, _AMBIENT + (1 - _AMBIENT) * light / np.sin(np.radians(style.altitude)))
             colours[..., :3] = np.rint(colours[..., :3] * share[..., None])
+    elif isinstance(style, Picture):
+        return join_channels([values] * 3, [mask])
     else:
         colours = ramp_colours(style.stops, values)
     colours[mask] = 0

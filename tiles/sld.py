@@ -21,6 +21,7 @@ from tiles.styles import (
     Graduated,
     Hillshade,
     Interval,
+    Picture,
     Ramp,
     RasterStyle,
     Single,
@@ -190,8 +191,15 @@ def _raster_rule(parent: ET.Element, layer: Layer, style: RasterStyle, band: str
     rule = _rule(parent, shown, layer.display_title())
     raster = _add(rule, "se:RasterSymbolizer")
     _add(raster, "se:Opacity", "1")
-    channel = _add(_add(raster, "se:ChannelSelection"), "se:GrayChannel")
+    selected = _add(raster, "se:ChannelSelection")
+    if isinstance(style, Picture) and band is None:
+        for tag, name in zip(("Red", "Green", "Blue"), style.channels, strict=True):
+            _add(_add(selected, f"se:{tag}Channel"), "se:SourceChannelName", str(names.index(name) + 1))
+        return
+    channel = _add(selected, "se:GrayChannel")
     _add(channel, "se:SourceChannelName", str(names.index(shown) + 1))
+    if isinstance(style, Picture):
+        return
     if isinstance(style, Classes):
         _categorize(raster, style.of_band(band))
     elif isinstance(style, Ramp):

@@ -27,6 +27,7 @@ __all__ = [
     "Graduated",
     "Hillshade",
     "Label",
+    "Picture",
     "Ramp",
     "RasterStyle",
     "Single",
@@ -212,18 +213,27 @@ class Hillshade(_Model):
         return None if tint is None else _ascending(tint)
 
 
+class Picture(_Model):
+    """Three bands of 0–255 as red, green and blue (真彩色影像); a band asked for by name is shown in grey."""
+
+    type: Literal["picture"]
+    band: None = None
+    channels: tuple[str, str, str]
+
+
 VectorStyle = Single | Categories | Graduated
-RasterStyle = Classes | Ramp | Hillshade
+RasterStyle = Classes | Ramp | Hillshade | Picture
 Style = VectorStyle | RasterStyle
 _VECTOR: dict[str, type[Single] | type[Categories] | type[Graduated]] = {
     "single": Single,
     "categories": Categories,
     "graduated": Graduated,
 }
-_RASTER: dict[str, type[Classes] | type[Ramp] | type[Hillshade]] = {
+_RASTER: dict[str, type[Classes] | type[Ramp] | type[Hillshade] | type[Picture]] = {
     "classes": Classes,
     "ramp": Ramp,
     "hillshade": Hillshade,
+    "picture": Picture,
 }
 _KEYS = sorted(
     {
@@ -295,12 +305,12 @@ def _problem(error: Any) -> tuple[str, str]:
 
 
 def _check_names(layer: Layer, style: Style) -> None:
-    if isinstance(style, Classes | Ramp | Hillshade):
+    if isinstance(style, Classes | Ramp | Hillshade | Picture):
         names = [band.name for band in layer.bands]
         if style.band is not None and style.band not in names:
             zh, en = _near(style.band, names)
             raise _refuse(layer, f"没有波段 {style.band!r}{zh}", f"no band {style.band!r}{en}")
-        for name in style.bands if isinstance(style, Classes) else ():
+        for name in style.bands if isinstance(style, Classes) else style.channels if isinstance(style, Picture) else ():
             if name not in names:
                 zh, en = _near(name, names)
                 raise _refuse(layer, f"没有波段 {name!r}{zh}", f"no band {name!r}{en}")
@@ -327,7 +337,7 @@ def _check_names(layer: Layer, style: Style) -> None:
 def raster_style(layer: Layer) -> RasterStyle:
     """Checked style of a raster layer; raises like `style_of`."""
     style = style_of(layer)
-    if not isinstance(style, Classes | Ramp | Hillshade):
+    if not isinstance(style, Classes | Ramp | Hillshade | Picture):
         raise TypeError(f"{layer.id} is a vector layer")
     return style
 

@@ -102,6 +102,8 @@ class Scene:
     @cached_property
     def span(self) -> Span:
         """Time that the item stands for: the period of the data where the layer says it, else the moment of publication."""
+        if self.layer.observed is not None:
+            return Span(self.layer.observed.time, self.layer.observed.time)
         exact = (self.layer.provenance or {}).get("item", {}).get("time")
         if exact:
             return Span(*(datetime.fromisoformat(moment) for moment in exact))
@@ -174,6 +176,9 @@ def gathered(datastore: DataStore, snapshot: Snapshot) -> Gathered:
             name = f"{layer.id}_{version}".lower().replace(".", "-")
             name += f"-{len(scenes)}" if any(scene.id == name for scene in scenes) else ""
             scenes.append(Scene(layer.id, name, raster, published))
+        if current.layer.observed is not None:
+            # Flights by when they were flown, not by when they were delivered.
+            scenes.sort(key=lambda scene: scene.span.start, reverse=True)
         if scenes:
             collections[layer.id] = tuple(scenes)
             layers[layer.id] = current.layer
@@ -295,6 +300,11 @@ def _properties(scene: Scene, base: str) -> dict[str, Any]:
     if scene.span.start < scene.span.end:
         found["start_datetime"] = instant(scene.span.start)
         found["end_datetime"] = instant(scene.span.end)
+    if layer.observed is not None:
+        seen = layer.observed
+        found |= {"gsd": seen.gsd_m, "platform": seen.platform, "onemap:source_crs": seen.source_crs}
+        if seen.sensor is not None:
+            found["instruments"] = [seen.sensor]
     if layer.synthetic is not None:
         found["onemap:recipe"] = both(layer.synthetic.recipe)
     if layer.attribution_note is not None:

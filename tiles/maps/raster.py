@@ -18,8 +18,8 @@ from spatial.store.raster import SAFE_GDAL, PublishedRaster
 from tiles.maps.grid import MapGrid
 from tiles.raster import Method, resample
 from tiles.relief import cell_metres, shade
-from tiles.render import band_number, colourise
-from tiles.styles import Classes, Hillshade, RasterStyle
+from tiles.render import band_number, channel_numbers, colourise, join_channels
+from tiles.styles import Classes, Hillshade, Picture, RasterStyle
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,14 +44,18 @@ def raster_colours(
         The file is missing or damaged.
     """
     number = band_number(raster.layer, band, style)
+    if isinstance(style, Picture) and band is None:
+        found = [_sampled(raster, channel, grid, classes=False) for channel in channel_numbers(raster.layer, style)]
+        channels = [pair for pair in found if pair is not None and not pair[1].all()]
+        return join_channels(*zip(*channels, strict=True)) if len(channels) == len(found) else None
     if isinstance(style, Classes):
         style = style.of_band(band)
     light = None
     if isinstance(style, Hillshade):
-        found = _relief(raster, number, grid, style)
-        if found is None:
+        lit = _relief(raster, number, grid, style)
+        if lit is None:
             return None
-        values, mask, light = found
+        values, mask, light = lit
     else:
         sampled = _sampled(raster, number, grid, classes=isinstance(style, Classes))
         if sampled is None:

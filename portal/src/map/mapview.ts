@@ -37,6 +37,8 @@ export class MapView {
   onPointer: (at: [number, number] | null) => void = () => {};
   onClick: (at: [number, number]) => void = () => {};
   onLoading: (busy: boolean) => void = () => {};
+  /** Asked at each click whether something of theirs lies there; the first that says so takes the click. */
+  readonly takers: ((pixel: number[]) => boolean)[] = [];
   /** Takes the next click in place of `onClick`. */
   private picking: ((at: [number, number]) => void) | null = null;
 
@@ -83,6 +85,7 @@ export class MapView {
     map.on("singleclick", (event) => {
       const { picking } = this;
       this.picking = null;
+      if (!picking && this.takers.some((take) => take(event.pixel))) return;
       (picking ?? this.onClick)(this.lonLat(event.coordinate));
     });
     map.on("loadstart", () => this.onLoading(true));

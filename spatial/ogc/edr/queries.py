@@ -25,6 +25,7 @@ from spatial.ogc.data_formats import DataFormat, read_data_call, read_data_forma
 from spatial.ogc.edr import formats as edr_formats
 from spatial.ogc.edr import rasters as edr_rasters
 from spatial.ogc.edr.answers import Points, Subject
+from spatial.ogc.edr.appended import series_stamp
 from spatial.ogc.edr.geometry import corridor
 from spatial.ogc.edr.request import read_crs, read_distance, read_interval, read_wkt, refuse_height, to_lonlat
 from spatial.ogc.edr.stations import observations, parameters_of, station_index
@@ -138,7 +139,8 @@ async def answer(datastore: DataStore, request: Request, *, query: Query) -> Res
     form = read_data_format(request, call.parameters, formats_of(query, raster=raster))
     crs, interval = read_crs(call.parameters), read_interval(call.parameters)
     _header(call)
-    etag = call.etag(layer_id, published.version, form.name)
+    stamp = await _stamp(datastore, published)
+    etag = call.etag(layer_id, published.version, form.name, *stamp)
     unchanged = call.unchanged(etag)
     if unchanged is not None:
         return unchanged
@@ -150,6 +152,13 @@ async def answer(datastore: DataStore, request: Request, *, query: Query) -> Res
         return await _stations(call, published, query, crs, interval, form, headers)
     except OutsideExtent:
         return Response(status_code=204, headers=headers)
+
+
+async def _stamp(datastore: DataStore, published: Published) -> tuple[int, ...]:
+    """For the entity tag: what of the data is no part of the version."""
+    if isinstance(published, PublishedRaster) or published.layer.series is None:
+        return ()
+    return (await run_in_threadpool(series_stamp, datastore, published),)
 
 
 def _header(call: Call) -> str:
@@ -407,7 +416,7 @@ async def locations(datastore: DataStore, request: Request) -> Response:
     read_data_format(request, {k: v for k, v in call.parameters.items() if k == "f"}, (_GEOJSON_LIST,))
     crs, interval = read_crs(call.parameters), read_interval(call.parameters)
     fields = _fields(published, call.parameters.get("parameter-name"))
-    etag = call.etag(layer_id, published.version, "locations")
+    etag = call.etag(layer_id, published.version, "locations", *await _stamp(datastore, published))
     unchanged = call.unchanged(etag)
     if unchanged is not None:
         return unchanged
@@ -426,6 +435,8 @@ async def locations(datastore: DataStore, request: Request) -> Response:
             "edrqueryendpoint": address,
             "observations": station.count,
         }
+        if published.layer.series == "snapshots":
+            properties["snapshots"] = f"{call.base}/api/v1/cameras/{_quoted(station.name)}/snapshots"
         features.append({"type": "Feature", "id": station.name, "geometry": place, "properties": properties})
     document = {
         "type": "FeatureCollection",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -16,10 +16,12 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import orjson
+from starlette.concurrency import run_in_threadpool
 
 from spatial.crs import CRS84, ServedCRS, transform_geometries
 from spatial.errors import NotFound, PayloadTooLarge
 from spatial.ogc.edr.answers import Series, StationSeries
+from spatial.ogc.edr.appended import appended_rows, appended_spans, time_text
 from spatial.ogc.edr.geometry import distances
 from spatial.store.vector import Interval, ItemQuery
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from spatial.catalog import Attribute, Layer
     from spatial.store.datastore import DataStore
+    from spatial.store.observation_store import SeriesSpan
     from spatial.store.vector import PublishedTable
 
 __all__ = ["MAX_ROWS", "Station", "StationIndex", "observations", "parameters_of", "station_index"]
@@ -105,6 +108,9 @@ def _no_such(layer: str, station: str) -> NotFound:
 
 async def station_index(datastore: DataStore, table: PublishedTable) -> StationIndex:
     """Stations of a version; the first caller reads, others wait for him."""
+    if table.layer.series is not None:
+        index = await _read_index(datastore, table)
+        return _with_spans(index, await run_in_threadpool(appended_spans, datastore, table))
     if table.layer.editable:
         # Its rows may change under the same version.
         return await _read_index(datastore, table)
@@ -119,6 +125,16 @@ async def station_index(datastore: DataStore, table: PublishedTable) -> StationI
         kept.locks.pop(key, None)
     kept.indexes.move_to_end(key)
     return found
+
+
+def _with_spans(index: StationIndex, spans: Mapping[str, SeriesSpan]) -> StationIndex:
+    """The index with the spans of an appended series; a station without observations has no time."""
+    stations = {}
+    for name, station in index.stations.items():
+        span = spans.get(name)
+        first, last = (None, None) if span is None else (time_text(span.first), time_text(span.last))
+        stations[name] = replace(station, first=first, last=last, count=0 if span is None else span.count)
+    return replace(index, stations=stations)
 
 
 async def _read_index(datastore: DataStore, table: PublishedTable) -> StationIndex:
@@ -202,6 +218,8 @@ async def observations(
         skip_geometry=True,
     )
     rows: dict[str, dict[str | None, dict[str, Any]]] = {name: {} for name in names}
+    if layer.series is not None:
+        query = replace(query, interval=None)  # the time of a feature is that of its newest value
     total = 0
     while True:
         page = await datastore.vectors.apage(table, query)
@@ -211,16 +229,14 @@ async def observations(
             if name in names:
                 rows[name][_time(layer, feature)] = feature["properties"]
                 total += 1
-        if total > MAX_ROWS:
-            raise PayloadTooLarge(
-                f"图层 {layer.id}：所求观测值超过 {MAX_ROWS} 条；请用 datetime 缩短时段或少选测站",
-                f"layer {layer.id}: more than {MAX_ROWS} observations; use a shorter datetime or fewer stations",
-                layer=layer.id,
-                limit=MAX_ROWS,
-            )
+        _require_few(layer, total)
         if not page.more:
             break
         query = replace(query, after=page.fids[-1])
+    if layer.series is not None:
+        features = {name: next(iter(found.values()), {}) for name, found in rows.items()}
+        rows = await run_in_threadpool(appended_rows, datastore, table, features, names, interval, MAX_ROWS)
+        _require_few(layer, sum(map(len, rows.values())))
     moved = _mover(index, crs)
     found = []
     for name, distance in chosen:
@@ -231,6 +247,16 @@ async def observations(
             times = tuple(time for time, _ in kept if time is not None)
             found.append(StationSeries(name, x, y, times, values, distance))
     return Series(found)
+
+
+def _require_few(layer: Layer, count: int) -> None:
+    if count > MAX_ROWS:
+        raise PayloadTooLarge(
+            f"图层 {layer.id}：所求观测值超过 {MAX_ROWS} 条；请用 datetime 缩短时段或少选测站",
+            f"layer {layer.id}: more than {MAX_ROWS} observations; use a shorter datetime or fewer stations",
+            layer=layer.id,
+            limit=MAX_ROWS,
+        )
 
 
 def _in_time(rows: dict[str | None, dict[str, Any]]) -> list[tuple[str | None, dict[str, Any]]]:
