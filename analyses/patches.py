@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from analyses.labelling import join_lines, label_cells, number_rim
 from spatial.compiled import compiled
 
 if TYPE_CHECKING:
@@ -40,114 +41,6 @@ class Grades(Protocol):
     def __getitem__(self, cut: Any, /) -> Any: ...
 
 
-def _label(grades: Any, row_areas: Any, labels: Any, parent: Any, area: Any) -> int:
-    """Patches of one block: `labels` by cell (0 = no patch), `area` by label; number of labels.
-
-    `parent` leads from each label to its patch's first label, whose `area` is that of the patch inside the block.
-    """
-    height, width = grades.shape
-    count = 0
-    for r in range(height):
-        cell = row_areas[r]
-        for c in range(width):
-            grade = grades[r, c]
-            if grade == 0:
-                labels[r, c] = 0
-                continue
-            # Cells above and left of this one; two that touch each other carry labels that are joined already.
-            label = 0
-            other = 0
-            if r > 0:
-                if grades[r - 1, c] == grade:
-                    label = labels[r - 1, c]
-                elif c + 1 < width and grades[r - 1, c + 1] == grade:
-                    label = labels[r - 1, c + 1]
-                    if c > 0:
-                        if grades[r - 1, c - 1] == grade:
-                            other = labels[r - 1, c - 1]
-                        elif grades[r, c - 1] == grade:
-                            other = labels[r, c - 1]
-                elif c > 0 and grades[r - 1, c - 1] == grade:
-                    label = labels[r - 1, c - 1]
-            if label == 0 and c > 0 and grades[r, c - 1] == grade:
-                label = labels[r, c - 1]
-            if label == 0:
-                count += 1
-                label = count
-                parent[count] = count
-                area[count] = 0
-            elif other != 0 and other != label:
-                while parent[label] != label:
-                    parent[label] = parent[parent[label]]
-                    label = parent[label]
-                while parent[other] != other:
-                    parent[other] = parent[parent[other]]
-                    other = parent[other]
-                if other < label:
-                    parent[label] = other
-                    label = other
-                else:
-                    parent[other] = label
-            labels[r, c] = label
-            area[label] += cell
-    for label in range(1, count + 1):
-        first = parent[parent[label]]
-        parent[label] = first
-        if first != label:
-            area[first] += area[label]
-    return count
-
-
-def _rim(labels: Any, parent: Any, area: Any, node: Any, sides: Any, areas: Any) -> int:
-    """Number the patches along the rim of a block: `sides` by rim cell (−1 = no patch), `areas` by number; their count.
-
-    `sides` holds the top row, the bottom row, the left column and the right column one after the other.
-    """
-    height, width = labels.shape
-    count = 0
-    for k in range(sides.size):
-        if k < width:
-            label = labels[0, k]
-        elif k < 2 * width:
-            label = labels[height - 1, k - width]
-        elif k < 2 * width + height:
-            label = labels[k - 2 * width, 0]
-        else:
-            label = labels[k - 2 * width - height, width - 1]
-        if label == 0:
-            sides[k] = -1
-            continue
-        first = parent[label]
-        if node[first] < 0:
-            node[first] = count
-            areas[count] = area[first]
-            count += 1
-        sides[k] = node[first]
-    return count
-
-
-def _join(nodes_a: Any, nodes_b: Any, grades_a: Any, grades_b: Any, parent: Any) -> None:
-    """Join the patches of two lines of cells that lie beside each other, corners included."""
-    for i in range(nodes_a.size):
-        if nodes_a[i] < 0:
-            continue
-        for j in range(max(i - 1, 0), min(i + 2, nodes_b.size)):
-            if nodes_b[j] < 0 or grades_a[i] != grades_b[j]:
-                continue
-            a = nodes_a[i]
-            b = nodes_b[j]
-            while parent[a] != a:
-                parent[a] = parent[parent[a]]
-                a = parent[a]
-            while parent[b] != b:
-                parent[b] = parent[parent[b]]
-                b = parent[b]
-            if a < b:
-                parent[b] = a
-            elif b < a:
-                parent[a] = b
-
-
 def _whole(parent: Any, areas: Any) -> None:
     """Give every rim patch the area of all that are joined with it."""
     for node in range(parent.size):
@@ -160,7 +53,7 @@ def _whole(parent: Any, areas: Any) -> None:
 
 
 def _spread(labels: Any, parent: Any, area: Any, sides: Any, areas: Any, count: int) -> None:
-    """Write the area of the whole patch into `area` by label; `sides` and `areas` as `_rim` and `_whole` made them."""
+    """Write the area of the whole patch into `area` by label; `sides` and `areas` as `number_rim` and `_whole` made them."""
     height, width = labels.shape
     for k in range(sides.size):
         if sides[k] < 0:
@@ -291,7 +184,7 @@ def _label_block(
     parent = np.empty(cells.size + 1, dtype=np.int32)
     area = np.empty(cells.size + 1, dtype=np.int64)
     parent[0] = 0
-    count = int(compiled(_label)(cells, row_areas[top : top + block], labels, parent, area))
+    count = int(compiled(label_cells)(cells, row_areas[top : top + block], labels, parent, area))
     return labels, parent, area, count
 
 
@@ -329,7 +222,7 @@ def patch_areas(
         labels, parent, area, count = _label_block(grades, row_areas, block, *place)
         sides = np.empty(2 * sum(labels.shape), dtype=np.int64)
         found = np.empty(sides.size, dtype=np.int64)
-        number = compiled(_rim)(labels, parent, area, np.full(count + 1, -1, np.int32), sides, found)
+        number = compiled(number_rim)(labels, parent, area, np.full(count + 1, -1, np.int32), sides, found)
         return sides, found[:number].copy()
 
     if threads > 1:
@@ -345,7 +238,7 @@ def patch_areas(
         start += found.size
     areas = np.concatenate([found for _, found in rims]) if rims else np.empty(0, np.int64)
     parent = np.arange(areas.size, dtype=np.int64)
-    join = compiled(_join)
+    join = compiled(join_lines)
     for i in range(down):
         top, bottom = i * block, min((i + 1) * block, rows)
         high = bottom - top

@@ -3,6 +3,7 @@
     .venv/bin/python benchmarks/water_flood.py                  # 28,400 × 15,500 cells
     .venv/bin/python benchmarks/water_flood.py --share 0.25     # a quarter of each side
     .venv/bin/python benchmarks/water_flood.py --json out.json
+    .venv/bin/python benchmarks/water_flood.py --analysis       # the whole analysis flood-rehearsal on that grid: memory
 
 Terrain: the 30″ sample drawn at 1″ with noise; rivers: the main rivers of the samples, water 7 m above the terrain at the line,
 never rising downstream. Beside the map the same run prints what it costs to decode the terrain once and to decode and encode
@@ -214,6 +215,93 @@ def measure(share: float, threads: int, folder: Path) -> dict[str, Any]:
     }
 
 
+class GridInput:
+    """The terrain as an input of an analysis, on the run's grid."""
+
+    layer = None
+    layer_id, version, unit, bands = "province", "1", "m", ("elevation",)
+
+    def __init__(self, path: Path) -> None:
+        self._read = Reader(path)
+
+    def read(self, row: int, col: int, height: int, width: int, *, band: int = 1) -> Any:
+        """float32, NaN = no data."""
+        return self._read(row, col, height, width)
+
+
+def rehearse(share: float, threads: int, folder: Path) -> dict[str, Any]:
+    """The analysis as a run calls it: one level, no dikes, no land use; depth, probability, controlling crests."""
+    import geopandas
+    import rasterio
+    import yaml
+    from odc.geo.geobox import GeoBox
+    from rasterio.transform import Affine
+    from shapely import Point, get_parts
+
+    from analyses.water.flood.parameters import FloodRehearsalParameters
+    from analyses.water.flood.rehearsal import FloodRehearsal
+    from spatial.jobs.contract import Inputs
+    from spatial.jobs.outputs import BlockOutputs
+
+    rows, cols = round(ROWS * share), round(COLS * share)
+    affine = Affine(1 / 3600, 0, WEST, 0, -1 / 3600, NORTH)
+    grid = GeoBox((rows, cols), affine, "EPSG:4490")
+    path = folder / "terrain.tif"
+    say("terrain …")
+    terrain(path, rows, cols)
+    frame = geopandas.read_file(SAMPLES / "base" / "rivers.gpkg")
+    frame = frame[frame["name"] == "长江"]
+    parts = [part for geometry in frame.geometry for part in get_parts(geometry) if part.length > 0.02]
+    lines = geopandas.GeoDataFrame(
+        {"name": ["长江"] * len(parts), "from_km": 0.0, "to_km": [part.length * 100 for part in parts], "joins": None,
+         "joins_km": None}, geometry=parts, crs=4490,
+    )  # fmt: skip
+    hankou = Point(114.29, 30.58)
+    line = min(parts, key=lambda part: part.distance(hankou))
+    place = line.interpolate(line.project(hankou))
+    with rasterio.open(path) as file:
+        level = float(next(file.sample([(place.x, place.y)]))[0]) + 7.0
+    gauges = geopandas.GeoDataFrame(
+        {"name": ["站"], "river": ["长江"], "datum": ["1985"], "alert_m": [level - 3], "warning_m": [level],
+         "guarantee_m": [level + 3]}, geometry=[place], crs=4490,
+    )  # fmt: skip
+    rules = {
+        name: yaml.safe_load((ROOT / "layers" / "rules" / f"{name}.yml").read_text("utf-8"))
+        for name in ("flood", "landcover")
+    }
+    rules["flood"]["terrains"]["list"].append(
+        {"layer": "province", "datum": "1985", "sigma_m": 0.25, "source": "benchmark"}
+    )
+    parameters = FloodRehearsalParameters(
+        station="站", levels_m=(level,), terrain="province", dikes=None, land=None, gauges="gauges", river="rivers"
+    )
+    scratch = folder / "scratch"
+    scratch.mkdir()
+    given = Inputs(
+        grid, {"terrain": GridInput(path)}, {"river": lines, "gauges": gauges}, rules, {}, str(scratch), threads
+    )
+    outputs = BlockOutputs(grid, folder)
+    seen: list[tuple[float, str]] = []
+
+    def progress(done: float, text: str) -> None:
+        if not seen or seen[-1][1] != text:
+            seen.append((time.perf_counter(), text))
+            say(f"{done:5.0%} {time.perf_counter() - start:6.0f} s  {text}")
+
+    start, cpu = time.perf_counter(), time.process_time()
+    with rasterio.Env(GDAL_CACHEMAX=128 * 1024 * 1024):
+        result = FloodRehearsal().run(given, parameters, outputs, progress)
+    return {
+        "cells": rows * cols,
+        "threads": threads,
+        "rehearsal_s": round(time.perf_counter() - start, 1),
+        "rehearsal_cpu_s": round(time.process_time() - cpu, 1),
+        "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "levels": result.tables["levels"],
+        "basins": len(result.tables["basins"]),
+    }
+
+
 def _raw(read: Reader, made: Path, shape: tuple[int, int], threads: int) -> None:
     """Decode the terrain once; decode both results and encode them again as tiled GeoTIFF."""
     from concurrent.futures import ThreadPoolExecutor
@@ -253,9 +341,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--folder", type=Path, help="where the temporary files lie (4 GB)")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--analysis", action="store_true", help="the whole analysis instead: time and memory")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-        found = measure(given.share, given.threads, Path(folder))
+        found = (rehearse if given.analysis else measure)(given.share, given.threads, Path(folder))
     text = json.dumps(found, ensure_ascii=False, indent=1)
     print(text)
     if given.json:

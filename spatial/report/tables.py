@@ -334,6 +334,8 @@ def plain_table(name: str, rows: Sequence[Any]) -> Table | None:
         value = row.get(key)
         if key.endswith("_zh") and row.get(f"{key[:-3]}_en"):
             return Text(zh=str(value or "—"), en=str(row[f"{key[:-3]}_en"]))
+        if isinstance(value, Mapping) and isinstance(value.get("zh"), str) and isinstance(value.get("en"), str):
+            return Text(zh=value["zh"], en=value["en"])
         if isinstance(value, bool):
             return "是 yes" if value else "否 no"
         if isinstance(value, float):

@@ -17,21 +17,24 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
 from analyses.water.flood.connectivity import connect
-from analyses.water.flood.crest import spill_heights
+from analyses.water.flood.crest import spill_by_blocks, spill_heights
 from analyses.water.flood.datum import canonical_datum, refer_level
 from analyses.water.flood.dikes import Breach, breach_cells, crest_cells
 from analyses.water.flood.duration import flood_days
 from analyses.water.flood.exposure import AreaTally, line_lengths, points_in_water
 from analyses.water.flood.hand import drainage
 from analyses.water.flood.inundation import Ground, LevelField, probability_wet
-from analyses.water.flood.plans import area_measures
+from analyses.water.flood.parameters import FloodRehearsalParameters, GivenOffset
+from analyses.water.flood.plans import area_measures, certainty
 from analyses.water.flood.precision import judge_precision
-from analyses.water.flood.rules import LowWaterRule, flood_rules
+from analyses.water.flood.rules import flood_rules
 from analyses.water.flood.series import check_series
+from analyses.water.flood.start import offset_rows, offsets_of
 from analyses.water.flood.strips import Cells, nearest_node, river_cells, river_nodes
 from analyses.water.flood.surface import RatedProfiles, surface_by_distance, surface_by_quantile
-from analyses.water.flood.warning import flood_grade, low_water_grade
+from analyses.water.flood.warning import flood_grade
 from spatial.errors import InvalidParameter, LayerDefinitionInvalid, QualityViolation
+from spatial.jobs.registry import check_parameters
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = yaml.safe_load((ROOT / "layers" / "rules" / "flood.yml").read_text("utf-8"))
@@ -99,6 +102,43 @@ def test_a_missing_datum_or_offset_is_refused_by_name(station: str, datum: objec
     assert "flood.yml" in str(caught.value) or "datum" in str(caught.value)
 
 
+def test_the_refusal_says_how_to_give_an_offset() -> None:
+    with pytest.raises(QualityViolation) as caught:
+        refer_level(45.0, station="沙市", datum="吴淞", target="1985", offsets=RULES.offsets.list)
+    for told in (caught.value.zh, caught.value.en):
+        assert all(word in told for word in ("offsets", "add_m", "uncertainty_m", "source", "沙市"))
+    assert caught.value.details["parameter"] == "offsets"
+
+
+def test_an_offset_given_for_a_run_comes_first_and_is_marked() -> None:
+    given = GivenOffset(
+        station="汉口", datum="吴淞", target="1985", add_m=-1.904, uncertainty_m=0.05, source="某水文局 2026 年函"
+    )
+    found = refer_level(27.30, station="汉口", datum="吴淞", target="1985", offsets=offsets_of((given,), RULES))
+    assert (found.level_m, found.uncertainty_m) == (pytest.approx(25.396), 0.05)
+    assert found.source.startswith("本次运行给出")
+    rows = offset_rows((given,), RULES, {"汉口"})
+    assert [(row["add_m"], row["given_for_run"]) for row in rows] == [(-1.904, True), (-1.80, False)]
+
+
+@pytest.mark.parametrize(
+    "bad", [{"source": ""}, {"source": "  x   "}, {"uncertainty_m": 0}, {"add_m": 500}, {"uncertainty_m": None}]
+)
+def test_an_offset_without_source_or_uncertainty_is_refused(bad: dict[str, Any]) -> None:
+    good = {
+        "station": "沙市",
+        "datum": "吴淞",
+        "target": "1985",
+        "add_m": -2.1,
+        "uncertainty_m": 0.1,
+        "source": "某水文局 2026 年函",
+    }
+    check_parameters(FloodRehearsalParameters, {"offsets": [good]}, process="flood-rehearsal")
+    row = {key: value for key, value in (good | bad).items() if value is not None}
+    with pytest.raises(InvalidParameter):
+        check_parameters(FloodRehearsalParameters, {"offsets": [row]}, process="flood-rehearsal")
+
+
 def test_names_of_datums() -> None:
     assert {canonical_datum(n) for n in ("吴淞", "吴淞高程", "Wusong")} == {"wusong"}
     assert {canonical_datum(n) for n in ("1985", "1985国家高程基准", " 1985 ")} == {"1985"}
@@ -147,7 +187,7 @@ def test_a_level_outside_the_profiles_is_refused() -> None:
 @QUICK
 @given(data=st.data(), rows=st.integers(2, 30), cols=st.integers(2, 40))
 def test_strips_are_the_nearest_node_of_every_cell(data: Any, rows: int, cols: int) -> None:
-    count = data.draw(st.integers(1, 8))
+    count = data.draw(st.integers(1, min(8, rows * cols)))
     at = data.draw(
         st.lists(st.integers(0, rows * cols - 1), min_size=count, max_size=count, unique=True), label="river cells"
     )
@@ -233,6 +273,29 @@ def test_extent_is_monotone_in_the_level(ground: Any, low: float, rise: float) -
     b = reached((low + rise - ground).astype(np.float32), seed(6, 7))
     assert (b[1] >= a[1]).all()
     assert b[0].area_m2 >= a[0].area_m2
+
+
+@QUICK
+@given(
+    ground=arrays(
+        np.float32, st.tuples(st.integers(1, 14), st.integers(1, 14)), elements=st.integers(0, 6).map(np.float32)
+    ),
+    data=st.data(),
+)
+def test_no_block_or_thread_changes_a_controlling_crest(ground: Any, data: Any) -> None:
+    holes = data.draw(arrays(bool, ground.shape, elements=st.booleans()))
+    source = data.draw(arrays(bool, ground.shape, elements=st.booleans())) & data.draw(arrays(bool, ground.shape))
+    z = np.where(holes & ~source & (ground > 4), np.float32(np.nan), ground)
+    whole = spill_heights(z, source)
+    block, threads = data.draw(st.integers(1, 15)), data.draw(st.integers(1, 3))
+    out, label = np.empty(z.shape, np.float32), np.empty(z.shape, np.uint16)
+
+    def read(row: int, col: int, height: int, width: int) -> Any:
+        cut = (slice(row, row + height), slice(col, col + width))
+        return (z[cut], source[cut]) if np.isfinite(z[cut]).any() else None
+
+    spill_by_blocks(read, out, label, block=block, threads=threads)
+    assert np.array_equal(out, whole, equal_nan=True)
 
 
 @QUICK
@@ -467,7 +530,7 @@ def test_zones_are_brought_to_utc_and_order_does_not_matter() -> None:
 
 # --- grades, plans, precision, rules -----------------------------------------------------------------------------------
 
-HANKOU = {"name": "汉口", "alert_m": 25.0, "warning_m": 27.3, "guarantee_m": 29.73}
+HANKOU = {"name": "汉口", "datum": "吴淞", "alert_m": 25.0, "warning_m": 27.3, "guarantee_m": 29.73}
 
 
 @pytest.mark.parametrize(
@@ -492,13 +555,13 @@ def test_a_line_that_is_missing_is_named_and_one_out_of_order_refused() -> None:
         flood_grade(24.9, HANKOU | {"warning_m": 24.0}, RULES.warning)
 
 
-def test_low_water_is_not_assessed_without_levels() -> None:
-    assert low_water_grade(12.0, "汉口", RULES.low_water)["grade"] is None
-    rule = LowWaterRule.model_validate(
-        DOCUMENT["low_water"] | {"stations": [{"station": "A", "drought_m": 14.0, "ecological_m": 13.0, "source": "-"}]}
-    )
-    grades = [low_water_grade(v, "A", rule)["grade"] for v in (14.0, 13.99, 12.99)]
-    assert grades == ["normal", "below_drought", "below_ecological"]
+def test_how_sure_a_line_is_reached() -> None:
+    """k = 1.645: 0.33 m for a standard deviation of 0.2 m."""
+    k = RULES.plans.certain_k
+    found = [certainty(v, 29.5, 0.2, k) for v in (29.83, 29.82, 29.5, 29.49, 29.18, 29.17)]
+    assert found == ["sure", "within_uncertainty", "within_uncertainty", "possible", "possible", "unlikely"]
+    assert certainty(30.0, 29.5, None, k) is None, "an unknown uncertainty is not zero"
+    assert certainty(29.5, 29.5, 0.0, k) == "sure"
 
 
 def test_measures_of_areas() -> None:
@@ -511,6 +574,8 @@ def test_measures_of_areas() -> None:
     ]
     rows = area_measures(areas, "polder", {"汉口": 28.0}, RULES.plans)
     assert [row["status"] for row in rows] == ["operate", "prepare", "none", "not_assessed", "not_assessed"]
+    rows = area_measures(areas, "polder", {"汉口": 28.0}, RULES.plans, 0.3)
+    assert [row.get("certainty") for row in rows] == ["within_uncertainty", "possible", "unlikely", None, None]
 
 
 def test_a_terrain_too_coarse_is_undecidable() -> None:
@@ -526,6 +591,15 @@ def test_a_terrain_too_coarse_is_undecidable() -> None:
     assert not judge_precision([27.30], HANKOU, coarse, RULES).decidable, "one level against the others of the gauge"
     with pytest.raises(QualityViolation, match="error of terrain"):
         RULES.terrains.of("somewhere")
+
+
+def test_a_forecast_beside_a_flood_level_still_has_its_map() -> None:
+    fine, coarse = RULES.terrains.of("hankou-terrain"), RULES.terrains.of("dem")
+    assert not judge_precision([27.20], HANKOU, fine, RULES).decidable, (
+        "asked for on purpose: 0.10 m from the warning level"
+    )
+    assert judge_precision([27.20], HANKOU, fine, RULES, forecast=True).decidable
+    assert not judge_precision([27.20], HANKOU, coarse, RULES, forecast=True).decidable, "nothing can be told apart"
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import geopandas
@@ -22,15 +22,11 @@ from analyses.water.flood.dikes import crest_cells
 from analyses.water.flood.inundation import BELOW, FLOODED, RELEASED, WATERS
 from analyses.water.flood.parameters import FloodRehearsalParameters
 from analyses.water.flood.rehearsal import FloodRehearsal
-from spatial.catalog import load_catalog
+from analyses.water.flood.strips_analysis import FloodStrips, FloodStripsParameters
 from spatial.errors import InvalidParameter, LayerEmpty, QualityViolation, SpatialError
-from spatial.intake import publish_layer
-from spatial.jobs.contract import AnalysisResult, Inputs
+from spatial.jobs.contract import AnalysisResult, Axis, Inputs
 from spatial.jobs.registry import check_parameters
-from spatial.jobs.run import run_analysis
-from spatial.settings import PROJECT_ROOT, Settings
-from spatial.store.datastore import DataStore
-from tiles.styles import style_of
+from spatial.settings import PROJECT_ROOT
 
 DATA = PROJECT_ROOT / "data-samples" / "thematic"
 FILES = {
@@ -42,6 +38,7 @@ FILES = {
     "roads": "roads",
     "works": "hankou-works",
     "forecast": "river-levels",
+    "counties": "../base/counties",
 }
 BREACH = (114.2675, 30.5816)
 """On the dike of Hankou (汉口江堤)."""
@@ -67,12 +64,37 @@ def frame(role: str) -> geopandas.GeoDataFrame:
 
 class Raster:
     version = "1"
+    layer: Any = None
 
     def __init__(self, name: str) -> None:
         self.layer_id, (self.values, self.bands, self.affine) = name, bands(name)
 
     def read(self, row: int, col: int, height: int, width: int, *, band: int = 1) -> np.ndarray:
         return self.values[band - 1, row : row + height, col : col + width].copy()
+
+
+@dataclass
+class Strips:
+    """A prepared raster of strips, also of a grid that is larger than the run's."""
+
+    values: np.ndarray
+    origin: tuple[int, int] = (0, 0)
+    layer: Any = None
+    layer_id = "strips"
+    version = "1"
+    bands = ("node",)
+
+    def read(self, row: int, col: int, height: int, width: int, *, band: int = 1) -> np.ndarray:
+        row, col = row + self.origin[0], col + self.origin[1]
+        part = self.values[row : row + height, col : col + width].astype("float32")
+        return np.where(part == 0, np.float32(np.nan), part)
+
+    @property
+    def source_shape(self) -> tuple[int, int]:
+        return self.values.shape[0], self.values.shape[1]
+
+    def axes(self) -> tuple[Axis, Axis]:
+        return Axis(1.0, 0.0, self.origin[0]), Axis(1.0, 0.0, self.origin[1])
 
 
 @dataclass
@@ -99,12 +121,23 @@ class Memory:
 
 
 def rehearse(
-    tmp_path: Path, *, block: int = 512, frames: dict[str, Any] | None = None, document: Any = None, **parameters: Any
+    tmp_path: Path,
+    *,
+    block: int = 512,
+    frames: dict[str, Any] | None = None,
+    document: Any = None,
+    strips: Strips | None = None,
+    versions: dict[str, str] | None = None,
+    **parameters: Any,
 ) -> tuple[AnalysisResult, Memory]:
+    if strips is not None:
+        parameters["strips"] = "strips"
     checked = check_parameters(FloodRehearsalParameters, parameters, process="flood-rehearsal")
-    rasters = {"terrain": Raster("hankou-terrain")}
+    rasters: dict[str, Any] = {"terrain": Raster("hankou-terrain")}
     if checked.land is not None:
         rasters["land"] = Raster(checked.land)
+    if strips is not None:
+        rasters["strips"] = strips
     grid = GeoBox(rasters["terrain"].values.shape[1:], rasters["terrain"].affine, "EPSG:4490")
     roles = [r for r in FILES if r != "forecast" or checked.forecast is not None]
     features = {role: frame(role) for role in roles} | (frames or {})
@@ -112,7 +145,7 @@ def rehearse(
         features.pop("dikes")
     scratch = tmp_path / f"scratch-{len(list(tmp_path.iterdir()))}"
     scratch.mkdir()
-    inputs = Inputs(grid, rasters, features, document or rules(), {}, str(scratch), threads=2)
+    inputs = Inputs(grid, rasters, features, document or rules(), versions or {}, str(scratch), threads=2)
     outputs = Memory(grid.shape.yx)
     return FloodRehearsal(block).run(inputs, checked, outputs, lambda share, text: None), outputs
 
@@ -289,6 +322,70 @@ def test_no_block_size_changes_a_bit(intact: tuple[AnalysisResult, Memory], tmp_
     assert result.tables == intact[0].tables
 
 
+# --- strips prepared once ---------------------------------------------------------------------------------------------
+
+
+def prepared(frame_of_river: Any = None) -> np.ndarray:
+    """Strips as `flood-strips` makes them."""
+    terrain = Raster("hankou-terrain")
+    grid = GeoBox(terrain.values.shape[1:], terrain.affine, "EPSG:4490")
+    river = frame("river") if frame_of_river is None else frame_of_river
+    outputs = Memory(grid.shape.yx)
+    inputs = Inputs(grid, {"terrain": terrain}, {"river": river}, rules(), {}, "", threads=2)
+    result = FloodStrips(block=100).run(inputs, FloodStripsParameters(), outputs, lambda share, text: None)
+    assert result.tables["totals"][0]["valid_share"] == 1.0
+    return outputs.rasters["strips"][0]
+
+
+def test_prepared_strips_give_the_same_bits(intact: tuple[AnalysisResult, Memory], tmp_path: Path) -> None:
+    values = prepared()
+    assert values.dtype == np.uint16
+    result, made = rehearse(tmp_path, strips=Strips(values))
+    for name, raster in made.rasters.items():
+        assert np.array_equal(raster, intact[1].rasters[name], equal_nan=True), name
+    assert result.tables == intact[0].tables
+    notes = {
+        r: next(f for f in run.factors if f.id == "strips").note.en for r, run in (("with", result), ("own", intact[0]))
+    }
+    assert "prepared layer strips" in notes["with"]
+    assert notes["own"] == "made in the run"
+
+
+def moved(**changes: Any) -> geopandas.GeoDataFrame:
+    river = frame("river").copy()
+    if "by" in changes:
+        river.geometry = river.geometry.translate(changes["by"], 0)
+    if "rows" in changes:
+        river = river.iloc[changes["rows"]]
+    return river
+
+
+@pytest.mark.parametrize(
+    "river",
+    [lambda: moved(by=0.004), lambda: moved(by=0.0003), lambda: moved(rows=[0]), lambda: moved(rows=[1, 0])],
+    ids=["moved", "moved by a cell", "a river less", "other order"],
+)
+def test_strips_of_another_river_are_refused(tmp_path: Path, river: Any) -> None:
+    with pytest.raises(QualityViolation, match="run flood-strips again") as caught:
+        rehearse(tmp_path, strips=Strips(prepared(river())))
+    assert caught.value.details["reason"] == "strips-out-of-date"
+
+
+def test_strips_of_another_grid_width_or_version_are_refused(tmp_path: Path) -> None:
+    values = prepared()
+    with pytest.raises(QualityViolation, match="out of date"):
+        rehearse(tmp_path, strips=Strips(np.roll(values, 3, axis=1)))
+    narrow = copy.deepcopy(rules())
+    narrow["flood"]["surface"]["strip_limit_m"] = 8000
+    with pytest.raises(QualityViolation, match="row "):
+        rehearse(tmp_path, strips=Strips(values), document=narrow)
+    record = {"inputs": [{"role": "river", "layer": "hankou-river", "version": "1"}]}
+    with pytest.raises(QualityViolation, match="version 2"):
+        rehearse(
+            tmp_path, strips=Strips(values, layer=SimpleNamespace(provenance=record)), versions={"hankou-river": "2"}
+        )
+
+
 # --- forecast --------------------------------------------------------------------------------------------------------
 
 
@@ -325,6 +422,112 @@ def test_a_bad_series_is_flagged_and_its_spike_is_no_crest(tmp_path: Path) -> No
     assert flags == ["conflict", "conflict", "duplicate", "range", "spike"]
     assert result.tables["levels"][-1]["level_m"] == true
     assert any("5" in note.en for note in result.notes)
+
+
+def forecast(**changes: Any) -> dict[str, Any]:
+    made = geopandas.read_file(DATA / "river-forecast.gpkg")
+    return {"forecast": made.assign(**changes) if changes else made}
+
+
+@pytest.fixture(scope="module")
+def ahead(tmp_path_factory: pytest.TempPathFactory) -> tuple[AnalysisResult, Memory]:
+    return rehearse(tmp_path_factory.mktemp("ahead"), frames=forecast(), forecast="river-forecast")
+
+
+def test_every_lead_time_has_its_map_and_none_shows_less_water(ahead: tuple[AnalysisResult, Memory]) -> None:
+    result, made = ahead
+    rows = result.tables["horizons"]
+    mine = forecast()["forecast"]
+    mine = mine[mine.station == "汉口"].set_index("time").level_m
+    issued = mine.index[0]
+    assert [row["level_m"] for row in rows] == [mine[issued + pd.Timedelta(hours=h)] for h in (24, 48, 72, 96, 120)]
+    assert [row["grade"] for row in rows] == ["warning"] * 5
+    levels = [row["level_m"] for row in result.tables["levels"]]
+    assert levels == sorted({row["map_level_m"] for row in rows}), "the crest shares the map of the fourth day"
+    assert all(row["level_m"] <= row["map_level_m"] <= row["level_m"] + 0.25 for row in rows)
+    assert np.diff(levels).min() > 0.25, "maps differ by more than the error of the terrain"
+    assert made.rasters["extent"].shape[0] == len(levels)
+    assert [row["band"] for row in rows] == ["level_1", "level_2", "level_3", "level_4", "level_4"]
+    assert not np.isin(made.rasters["extent"][:, behind()], WET).any()
+    assert any("share" in n.en or "stands for them" in n.en for n in result.notes)
+
+
+def test_the_plan_list_says_when_who_and_how_sure(ahead: tuple[AnalysisResult, Memory]) -> None:
+    result, made = ahead
+    rows = {row["name"]: row for row in result.tables["schedule"]}
+    assert list(rows) == ["白沙滩垸", "天心洲垸", "北湖蓄滞洪区", "江咀垸", "西滩蓄滞洪区"], "in the order of time"
+    # The crest is 29.60 ± 0.282 m: 29.50 and 29.60 m are reached only within the uncertainty, 29.73 m may be.
+    sure = {name: row["certainty"] for name, row in rows.items()}
+    assert (sure["白沙滩垸"], sure["天心洲垸"]) == ("sure", "sure")
+    assert (sure["北湖蓄滞洪区"], sure["江咀垸"]) == ("within_uncertainty", "within_uncertainty")
+    assert sure["西滩蓄滞洪区"] == "possible"
+    assert rows["西滩蓄滞洪区"]["reached"] is None
+    # 29.47 m at 14:00, 29.56 m at 20:00 Beijing time: 29.50 m a third of the way.
+    assert rows["北湖蓄滞洪区"]["reached"] == "2024-07-31T16:00+08:00"
+    assert rows["北湖蓄滞洪区"]["until"] == "2024-08-01T17:00+08:00"
+    # Who lives there: the raster of people inside the polygon, by county.
+    cells = inside("detention", "北湖蓄滞洪区")
+    density = bands("hankou-land")[0][1]
+    whole = rasterio.features.rasterize(
+        [(g, 1) for g in frame("detention")[frame("detention").name == "北湖蓄滞洪区"].geometry],
+        cells.shape, transform=Raster("hankou-terrain").affine,
+    )  # fmt: skip
+    assert rows["北湖蓄滞洪区"]["people"] == pytest.approx((density[whole > 0] * CELL_M2 / 1e6).sum(), rel=0.01)
+    parts = [p for p in result.tables["area_exposure"] if p["name"] == "北湖蓄滞洪区"]
+    assert sum(p["people"] for p in parts) == rows["北湖蓄滞洪区"]["people"]
+    assert {p["county"] for p in parts} == {"江岸区", "东西湖区", "黄陂区"}
+    assert rows["北湖蓄滞洪区"]["works"] == "汉口泵站3"
+    assert set(made.frames["plans"].certainty.dropna()) >= {"sure", "within_uncertainty", "possible"}
+    county = pd.DataFrame(result.tables["exposure_by_county"])
+    flooded = pd.DataFrame(result.tables["exposure"])
+    flooded = flooded[(flooded["where"] == "flooded") & (flooded.depth_m == "all")].set_index("level_m")
+    assert np.allclose(county.groupby("level_m").area_km2.sum(), flooded.area_km2, atol=0.001)
+    assert np.allclose(county.groupby("level_m").people.sum(), flooded.people, atol=5)
+
+
+def test_issues_are_told_apart_and_nothing_is_drawn_on(tmp_path: Path) -> None:
+    old = forecast()["forecast"]
+    old = old.assign(issue_time=old.issue_time - pd.Timedelta(days=1), level_m=old.level_m + 5)
+    both = {"forecast": pd.concat([forecast()["forecast"], old], ignore_index=True)}
+    result, _ = rehearse(tmp_path, frames=both, forecast="river-forecast", horizons_h=[24, 150], land=None)
+    assert result.tables["forecast"][0]["issued"] == "2024-07-28T00:00:00+00:00", "the latest"
+    first, beyond = result.tables["horizons"]
+    assert first["level_m"] == 27.32
+    assert (beyond["level_m"], beyond["assessed"]) == (None, False)
+    with pytest.raises(InvalidParameter, match="2024-07-27"):
+        rehearse(tmp_path, frames=both, forecast="river-forecast", issued="2024-07-01T00:00:00Z")
+    with pytest.raises(InvalidParameter, match="no issue to choose"):
+        rehearse(tmp_path, forecast="river-levels", issued="2024-07-01T00:00:00Z")
+    bare = forecast(issue_time=old.issue_time.dt.tz_localize(None))
+    with pytest.raises(QualityViolation, match="without a zone"):
+        rehearse(tmp_path, frames=bare, forecast="x")
+    unsure, _ = rehearse(tmp_path, frames=forecast(sd_m=np.nan), forecast="river-forecast", horizons_h=[96], land=None)
+    assert {row["certainty"] for row in unsure.tables["schedule"]} == {None}, "an unknown uncertainty is not zero"
+
+
+def test_an_offset_of_the_run_is_used_and_stamped(tmp_path: Path) -> None:
+    gauges = frame("gauges").copy()
+    gauges.loc[gauges.name == "汉口", "name"] = "武汉关"
+    with pytest.raises(QualityViolation, match="武汉关 has no offset"):
+        rehearse(tmp_path, frames={"gauges": gauges}, station="武汉关", levels_m=[27.30], land=None)
+    given = {
+        "station": "武汉关",
+        "datum": "吴淞",
+        "target": "1985",
+        "add_m": -1.80,
+        "uncertainty_m": 0.2,
+        "source": "测试用的水文部门函件",
+    }
+    result, _ = rehearse(
+        tmp_path, frames={"gauges": gauges}, station="武汉关", levels_m=[27.30], land=None, offsets=[given]
+    )
+    assert result.tables["levels"][0]["level_terrain_m"] == 25.5
+    surface = next(f for f in result.factors if f.id == "surface")
+    assert "given for this run: 测试用的水文部门函件" in surface.source
+    assert "± 0.20" in surface.note.en
+    assert result.tables["offsets"] == [
+        {**given, "source": f"本次运行给出 given for this run: {given['source']}", "given_for_run": True}
+    ]
 
 
 def test_times_without_a_zone_are_refused(tmp_path: Path) -> None:
@@ -429,60 +632,3 @@ def test_what_is_missing_is_not_assessed(tmp_path: Path) -> None:
     row = result.tables["exposure"][0]
     assert (row["people"], row["cropland_km2"]) == (None, None)
     assert "plans" not in made.frames
-
-
-# --- through the store -----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DataStore]:
-    found = Settings(layers_dir=PROJECT_ROOT / "layers", var_dir=tmp_path_factory.mktemp("var"), store="duckdb")
-    opened = DataStore.open(found)
-    catalog = load_catalog(found.layers_dir)
-    for layer in ("hankou-terrain", "hankou-river", "river-gauges", "hankou-dikes", "polders", "dem"):
-        publish_layer(opened, catalog[layer])
-    yield opened
-    opened.close()
-
-
-def test_a_run_becomes_layers(store: DataStore) -> None:
-    result = run_analysis(store, "flood-rehearsal", {}, publish=True, job_id="f100d000-0000")
-    assert set(result.layers) == {"extent", "depth", "probability", "dikes", "basins", "plans"}
-    snapshot = store.snapshot()
-    for name in ("extent", "depth", "probability"):
-        layer = snapshot.raster(result.layers[name]).layer
-        style_of(layer)
-        assert "合成" in layer.display_title().zh, "the inputs are synthetic, so is the result"
-    assert result.tables["levels"][1]["between_dikes_km2"] == pytest.approx(61.88, abs=0.1)
-    assert {i["layer"] for i in result.provenance["inputs"]} >= {"hankou-terrain", "hankou-dikes", "river-gauges"}
-    with rasterio.open(result.rasters["extent"]) as file:
-        assert file.count == 2
-        assert not np.isin(file.read(2)[behind()], WET).any()
-
-
-def test_the_30_second_terrain_cannot_carry_a_rehearsal(store: DataStore) -> None:
-    result = run_analysis(
-        store, "flood-rehearsal", {"terrain": "dem", "land": None}, publish=True, job_id="f100d000-0001"
-    )
-    assert result.layers == {}
-    assert result.tables["verdict"][0]["verdict"]["zh"] == "无法判定"
-
-
-def test_hand_of_the_province_and_its_limits(store: DataStore, tmp_path: Path) -> None:
-    """On the 30″ terrain a stage of 10 m floods the plain and spares the mountains; 5 m is less than its error."""
-    box = [112.0, 29.6, 115.0, 31.2]
-    result = run_analysis(store, "flood-hand", {"bbox": box, "stage_m": 10}, out=tmp_path / "hand.tif")
-    with rasterio.open(result.rasters["hand"]) as file:
-        hand = file.read(1)
-    with rasterio.open(result.rasters["depth"]) as file:
-        depth = file.read(1)
-    wet = np.isfinite(depth)
-    assert (hand[wet] <= 10).all()
-    assert np.allclose((hand + depth)[wet], 10, atol=0.011)
-    assert 0.2 < wet.mean() < 0.95
-    assert result.tables["totals"][0]["flooded_km2"] > 5000
-    low = run_analysis(store, "flood-hand", {"bbox": box, "stage_m": 5})
-    assert low.rasters == {}
-    assert "undecidable" in low.tables["verdict"][0]["reason"]["en"]
-    with pytest.raises(InvalidParameter, match="smaller threshold"):
-        run_analysis(store, "flood-hand", {"bbox": box, "stream_km2": 1e6})

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-# The same labelling as that of patch concentration: one kernel, one set of laws.
-from analyses.patches import _join, _label, _rim
+from analyses.labelling import join_lines, label_cells, number_rim
 from analyses.water.flood.strips import Cells
 from spatial.compiled import compiled
 from spatial.units import whole_dm2
@@ -116,7 +115,7 @@ def _labelled(wet: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np.int
     parent = np.empty(wet.size + 1, np.int32)
     scratch = np.empty(wet.size + 1, np.int64)
     parent[0] = 0
-    count = int(compiled(_label)(wet, np.ones(wet.shape[0], np.int64), labels, parent, scratch))
+    count = int(compiled(label_cells)(wet, np.ones(wet.shape[0], np.int64), labels, parent, scratch))
     return labels, parent[: count + 1], count
 
 
@@ -195,8 +194,8 @@ def connect(
         node = np.full(count + 1, -1, np.int32)
         sides = np.empty(2 * (w[2] + w[3]), np.int64)
         listed = np.empty(sides.size, np.int64)
-        # `_rim` copies a value by first label: the label itself, to pick the sums by.
-        number = int(compiled(_rim)(labels, parent, np.arange(count + 1, dtype=np.int64), node, sides, listed))
+        # `number_rim` copies a value by first label: the label itself, to pick the sums by.
+        number = int(compiled(number_rim)(labels, parent, np.arange(count + 1, dtype=np.int64), node, sides, listed))
         on_rim = listed[:number]
         is_first = parent == np.arange(count + 1)
         is_first[0] = False
@@ -300,7 +299,7 @@ def _joined(
     parent = np.arange(total, dtype=np.int64)
     if total == 0:
         return parent
-    join = compiled(_join)
+    join = compiled(join_lines)
     down, right = -(-rows // block), -(-cols // block)
 
     def side(i: int, j: int, which: int) -> NDArray[np.int64]:

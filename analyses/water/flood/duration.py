@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["daily_maxima", "flood_days"]
+__all__ = ["daily_maxima", "flood_days", "level_counts"]
 
 
 def daily_maxima(
@@ -59,7 +59,19 @@ def flood_days(
     [[3, 2, 0]]
     """
     out = np.zeros(shape, np.uint16)
-    rounded = np.ceil(np.round(np.asarray(levels, np.float64) / step_m, 6)).astype(np.int64)
-    for level, count in zip(*np.unique(rounded, return_counts=True), strict=True):
-        out += wet_at(float(level) * step_m).astype(np.uint16) * np.uint16(count)
+    for level, count in level_counts(levels, step_m=step_m):
+        out += wet_at(level).astype(np.uint16) * np.uint16(count)
     return out
+
+
+def level_counts(levels: Sequence[float], *, step_m: float = 0.01) -> list[tuple[float, int]]:
+    """Levels that occur, to `step_m` and rounded up, from the lowest, and how often.
+
+    Examples
+    --------
+    >>> level_counts([1.0, 2.5, 2.499])
+    [(1.0, 1), (2.5, 2)]
+    """
+    rounded = np.ceil(np.round(np.asarray(levels, np.float64) / step_m, 6)).astype(np.int64)
+    found = zip(*np.unique(rounded, return_counts=True), strict=True)
+    return [(float(level) * step_m, int(count)) for level, count in found]

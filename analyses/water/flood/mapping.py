@@ -10,14 +10,14 @@ import numpy as np
 
 from analyses.masks import release, scratch_array
 from analyses.water.flood.connectivity import Connected, connect
-from analyses.water.flood.crest import spill_heights
+from analyses.water.flood.crest import spill_by_blocks
 from analyses.water.flood.inundation import BELOW, DRY, FLOODED, NODATA, RELEASED, WATERS, Ground, LevelField
 from analyses.water.flood.strips import Cells
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["LevelMap", "Reach", "crests_of_basins", "level_map", "whole_ground"]
+__all__ = ["LevelMap", "Reach", "level_map", "spill_of"]
 
 WALL_M = 1e6
 """A dike that nothing crosses."""
@@ -108,6 +108,8 @@ def level_map(
     def keep(row: int, col: int, d: Any, out: Any) -> None:
         if out is not None:
             codes[row : row + out.shape[0], col : col + out.shape[1]] = out
+        if col + reach.block >= reach.shape[1]:
+            release(codes, reach.strip)
 
     def half(begin: float) -> Callable[[float], None] | None:
         return None if progress is None else lambda share: progress(begin + share / 2)
@@ -134,43 +136,32 @@ def level_map(
                 code[out & known & (code == FLOODED)] = WATERS
         depth[window] = np.nan if out is None else np.where(out, d, np.float32(np.nan))
         codes[window] = code
+        if row + high >= reach.shape[0] or col + wide >= reach.shape[1]:  # now and then: at the end of a line of blocks
+            release(codes, depth, reach.strip)
 
     found = _reached(actual, reach, settle, half(0.5))
     release(codes, depth)
     return LevelMap(codes, depth, found, found.area_m2 if between is None else between.area_m2)
 
 
-def whole_ground(reach: Reach) -> NDArray[np.float32]:
-    """Ground of the whole grid with crests and cuts; for grids that fit into memory."""
-    out = np.empty(reach.shape, np.float32)
-    for top in range(0, reach.shape[0], reach.block):
-        high = min(reach.block, reach.shape[0] - top)
-        out[top : top + high] = reach.ground.window(top, 0, high, reach.shape[1])
-    return out
+def spill_of(reach: Reach, codes: Any, scratch: str, name: str, progress: Callable[[float], None] | None = None) -> Any:
+    """Height at which water of the river comes to each cell (float32, m, mapped file), for the map `codes`.
 
-
-def crests_of_basins(
-    reach: Reach, codes: Any, found: Connected, listed: int, *, spill: NDArray[np.float32] | None, margin: int = 1000
-) -> NDArray[np.float32]:
-    """Controlling crest of the largest basins, m; NaN where no way leads.
-
-    With `spill` (of the whole grid) it is exact. Without, only ways inside the basin's window and `margin` cells around it are
-    looked at: the crest is an upper bound.
+    No way leads through cells without ground or strip: nothing is said of the water there.
     """
-    basins = found.basins
-    count = min(listed, basins.cells.size)
-    out = np.full(count, np.nan, np.float32)
-    for k in range(count):
-        row, col = divmod(int(basins.first_cell[k]), reach.shape[1])
-        if spill is not None:
-            out[k] = spill[row, col]
-            continue
-        top, left, bottom, right = (int(v) for v in basins.window[k])
-        r0, c0 = max(0, top - margin), max(0, left - margin)
-        r1, c1 = min(reach.shape[0], bottom + margin + 1), min(reach.shape[1], right + margin + 1)
-        if (r1 - r0) * (c1 - c0) > 64_000_000:
-            continue
-        local = np.asarray(codes[r0:r1, c0:c1])
-        source = (local == FLOODED) | (local == RELEASED) | (local == WATERS)
-        out[k] = spill_heights(reach.ground.window(r0, c0, r1 - r0, c1 - c0), source)[row - r0, col - c0]
+    out = scratch_array(scratch, f"spill-{name}", reach.shape, np.float32)
+    label = scratch_array(scratch, "spill-labels", reach.shape, np.uint16)
+    ground = reach.ground
+
+    def read(row: int, col: int, height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]] | None:
+        window = (slice(row, row + height), slice(col, col + width))
+        known = np.asarray(reach.strip[window]) > 0
+        if not known.any():
+            return None
+        code = np.asarray(codes[window])
+        z = np.where(known, ground.window(row, col, height, width), np.float32(np.nan))
+        return z, (code == FLOODED) | (code == RELEASED) | (code == WATERS)
+
+    spill_by_blocks(read, out, label, block=min(reach.block, 2048), threads=reach.threads, progress=progress)
+    release(out, label, codes, reach.strip)
     return out

@@ -2,16 +2,55 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from datetime import datetime
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from spatial.jobs.contract import Parameters, bilingual
 
-__all__ = ["FloodRehearsalParameters"]
+__all__ = ["FloodRehearsalParameters", "GivenOffset", "layer_field", "offsets_field"]
 
 LAYER = r"^[a-z][a-z0-9-]{0,50}$"
 """Form of a layer id."""
+
+
+class GivenOffset(BaseModel):
+    """An offset of the datum at one station given for one run (本次运行的高程基准改正数).
+
+    Level in `target` = level in `datum` + `add_m`. Source and uncertainty are required: nobody can check a bare number.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+    station: str = Field(min_length=1, max_length=60)
+    datum: str = Field(min_length=1, max_length=40)
+    target: str = Field(min_length=1, max_length=40)
+    add_m: float = Field(ge=-50, le=50)
+    uncertainty_m: float = Field(gt=0, le=5)
+    """Standard deviation, m."""
+    source: str = Field(min_length=8, max_length=400)
+
+
+def offsets_field() -> Any:
+    """The parameter ``offsets``, alike in every analysis that refers levels of gauges."""
+    return Field(
+        (),
+        max_length=40,
+        json_schema_extra=bilingual(
+            "高程基准改正数",
+            "Datum offsets",
+            "本次运行使用的改正数：station、datum、target、add_m（m）、uncertainty_m（标准差，m）、source（出处，必填）；"
+            "优先于规则文件，写入结果的溯源。",
+            "Offsets for this run: station, datum, target, add_m (m), uncertainty_m (standard deviation, m), source (required); "
+            "taken before those of the rule file and stamped on the result.",
+        ),
+    )
+
+
+def layer_field(default: str | None, zh: str, en: str, about_zh: str, about_en: str) -> Any:
+    """A parameter that names a layer."""
+    return Field(default, pattern=LAYER, json_schema_extra=bilingual(zh, en, about_zh, about_en))
 
 
 class FloodRehearsalParameters(Parameters):
@@ -58,6 +97,36 @@ class FloodRehearsalParameters(Parameters):
             "Layer of series (station, time, level_m); its crest is rehearsed and flood days are counted.",
         ),
     )
+    issued: datetime | None = Field(
+        None,
+        json_schema_extra=bilingual(
+            "预报发布时间",
+            "Issue time",
+            "取该次发布的预报（带时区）；不填取最新一次。序列图层须有 issue_time 字段。",
+            "The forecast issued at that time (with zone); default: the latest. The series needs the field issue_time.",
+        ),
+    )
+    horizons_h: tuple[float, ...] = Field(
+        (24.0, 48.0, 72.0, 96.0, 120.0),
+        max_length=12,
+        json_schema_extra=bilingual(
+            "预见期",
+            "Lead times",
+            "自发布时间起逐个预演的小时数；只用于带发布时间的预报。",
+            "Hours after the issue time that are rehearsed one by one; for a forecast with an issue time only.",
+        ),
+    )
+    level_sd_m: float | None = Field(
+        None,
+        ge=0,
+        le=5,
+        json_schema_extra=bilingual(
+            "水位不确定度",
+            "Uncertainty of the levels",
+            "给定水位的标准差（m）；预报自带 sd_m 时以预报为准；不填则措施不注明是否可靠。",
+            "Standard deviation of the levels given (m); a forecast with sd_m has its own; default: not known.",
+        ),
+    )
     scenario: Literal["intact", "breach", "detention"] = Field(
         "intact",
         json_schema_extra=bilingual(
@@ -102,48 +171,56 @@ class FloodRehearsalParameters(Parameters):
             "Names; default: those whose operation level is reached.",
         ),
     )
-    terrain: str = Field(
+    terrain: str = layer_field(
         "hankou-terrain",
-        pattern=LAYER,
-        json_schema_extra=bilingual(
-            "地形图层",
-            "Terrain layer",
-            "高程（m），其格网即结果格网；基准与误差须在 flood.yml 中。",
-            "Elevation (m), its grid is that of the result; datum and error must be in flood.yml.",
-        ),
+        "地形图层",
+        "Terrain layer",
+        "高程（m），其格网即结果格网；基准与误差须在 flood.yml 中。",
+        "Elevation (m), its grid is that of the result; datum and error must be in flood.yml.",
     )
-    river: str = Field(
+    river: str = layer_field(
         "hankou-river",
-        pattern=LAYER,
-        json_schema_extra=bilingual(
-            "河道中心线图层",
-            "Centre lines",
-            "带两端里程的中心线，向下游绘制。",
-            "Centre lines with chainage, drawn downstream.",
-        ),
+        "河道中心线图层",
+        "Centre lines",
+        "带两端里程的中心线，向下游绘制。",
+        "Centre lines with chainage, drawn downstream.",
     )
-    dikes: str | None = Field(
+    strips: str | None = layer_field(
+        None,
+        "断面条带图层",
+        "Strips",
+        "flood-strips 预先算好的断面条带；与地形格网、河道不符即报错；不填则现算，结果相同。",
+        "Strips prepared by flood-strips, refused when out of date; default: made in the run, same result.",
+    )
+    dikes: str | None = layer_field(
         "hankou-dikes",
-        pattern=LAYER,
-        json_schema_extra=bilingual(
-            "堤防图层", "Dike layer", "带堤顶高程的堤线；null 则无堤。", "Crest lines with heights; null: no dikes."
-        ),
+        "堤防图层",
+        "Dike layer",
+        "带堤顶高程的堤线；null 则无堤。",
+        "Crest lines with heights; null: no dikes.",
     )
-    gauges: str = Field(
+    gauges: str = layer_field(
         "river-gauges",
-        pattern=LAYER,
-        json_schema_extra=bilingual("测站图层", "Gauges", "带特征水位与基准的测站。", "Gauges with levels and datum."),
+        "测站图层",
+        "Gauges",
+        "带特征水位与基准的测站。",
+        "Gauges with levels and datum.",
     )
-    land: str | None = Field(
+    land: str | None = layer_field(
         "hankou-land",
-        pattern=LAYER,
-        json_schema_extra=bilingual(
-            "土地利用图层",
-            "Land-use layer",
-            "波段 land_use，可另有 people（人/km²）；null 则不统计耕地与人口。",
-            "Band land_use and, if there is one, people (per km²); null: cropland and people are not assessed.",
-        ),
+        "土地利用图层",
+        "Land-use layer",
+        "波段 land_use，可另有 people（人/km²）；null 则不统计耕地与人口。",
+        "Band land_use and, if there is one, people (per km²); null: cropland and people are not assessed.",
     )
+    offsets: tuple[GivenOffset, ...] = offsets_field()
+
+    @field_validator("horizons_h")
+    @classmethod
+    def _ascending(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if any(not 0 < v <= 24 * 30 for v in value) or list(value) != sorted(set(value)):
+            raise ValueError("lead times ascend, in hours, at most 720 / 预见期须递增，以小时计，不超过 720")
+        return value
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -163,4 +240,6 @@ class FloodRehearsalParameters(Parameters):
                 raise ValueError("breaches are (longitude, latitude) / 溃口位置为（经度，纬度）")
         if self.other_levels and (self.levels_m is None or len(self.levels_m) != 1):
             raise ValueError("other_levels need exactly one level / other_levels 只能与一个水位同用")
+        if self.issued is not None and (self.forecast is None or self.issued.tzinfo is None):
+            raise ValueError("issued needs a forecast and a time zone / issued 须与 forecast 同用并带时区")
         return self

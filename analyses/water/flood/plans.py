@@ -6,17 +6,49 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from analyses.water.flood.rules import PlansRule
+from spatial.catalog import Text
 
-__all__ = ["area_measures", "plan_rows"]
+__all__ = ["CERTAINTY", "area_measures", "certainty", "plan_rows"]
+
+CERTAINTY: dict[str, Text] = {
+    "sure": Text(zh="可靠", en="sure"),
+    "within_uncertainty": Text(zh="仅在不确定度内达到", en="reached only within the uncertainty"),
+    "possible": Text(zh="不确定度内可能达到", en="may be reached within the uncertainty"),
+    "unlikely": Text(zh="不确定度内也达不到", en="not reached even within the uncertainty"),
+}
+"""How sure it is that a line is reached."""
+
+
+def certainty(level_m: float, line_m: float, sd_m: float | None, k: float) -> str | None:
+    """How sure a level reaches a line; None where the uncertainty of the level is not known.
+
+    ``sure``: level − k·σ ≥ line; ``within_uncertainty``: only the level itself reaches it; ``possible``: level + k·σ does;
+    ``unlikely``: not even that.
+
+    Examples
+    --------
+    >>> [certainty(v, 29.5, 0.2, 1.645) for v in (30.0, 29.6, 29.4, 29.0)], certainty(30.0, 29.5, None, 1.645)
+    (['sure', 'within_uncertainty', 'possible', 'unlikely'], None)
+    """
+    if sd_m is None:
+        return None
+    if level_m >= line_m:
+        return "sure" if level_m - k * sd_m >= line_m else "within_uncertainty"
+    return "possible" if level_m + k * sd_m >= line_m else "unlikely"
 
 
 def area_measures(
-    areas: Iterable[Mapping[str, Any]], kind: str, levels_by_station: Mapping[str, float], rule: PlansRule
+    areas: Iterable[Mapping[str, Any]],
+    kind: str,
+    levels_by_station: Mapping[str, float],
+    rule: PlansRule,
+    sd_m: float | None = None,
 ) -> list[dict[str, Any]]:
     """What each polder (民垸) or detention area (蓄滞洪区) calls for at the level of its own station.
 
     Status: ``operate`` — level ≥ 运用水位; ``prepare`` — less than `prepare_below_m` below it; ``none``; ``not_assessed`` — no
-    operation level, or no level at its station. Both levels are in the datum of that station.
+    operation level, or no level at its station. Both levels are in the datum of that station. With `sd_m`, the standard
+    deviation of the level, ``certainty`` says whether it is reached only within the uncertainty.
     """
     out = []
     for area in areas:
@@ -34,6 +66,7 @@ def area_measures(
         else:
             short = float(line) - levels_by_station[str(station)]
             row["short_m"] = round(short, 3)
+            row["certainty"] = certainty(levels_by_station[str(station)], float(line), sd_m, rule.certain_k)
             if short <= 0:
                 status, about = "operate", rule.polder if kind == "polder" else rule.detention
             elif short < rule.prepare_below_m:
@@ -52,7 +85,7 @@ def plan_rows(
     detention: list[dict[str, Any]],
     sections: list[dict[str, Any]],
 ) -> list[dict[str, Any]]:
-    """The list for one level: the gauge's measure, then dike sections in danger, polders, detention areas."""
+    """The list for one level: the gauge's measure, then detention areas, polders, dikes in danger."""
     rows: list[dict[str, Any]] = []
     if grade.get("grade") is not None:
         rows.append(
@@ -72,14 +105,40 @@ def plan_rows(
             "en": "freeboard short: raise the crest, patrol more closely",
         },
     }
-    rows += [
-        {"level_m": level_m, "kind": "dike", "name": s["name"], "status": s["state"], "action": urgent[s["state"]]}
-        for s in sections
-        if s["state"] in urgent
-    ]
+    carried = (
+        "certainty",
+        "reached",
+        "people",
+        "until",
+        "counties",
+        "operation_m",
+        "short_m",
+        "cropland_mu",
+        "built_km2",
+        "roads_km",
+        "works",
+    )
     rows += [
         {"level_m": level_m, "kind": a["kind"], "name": a["name"], "status": a["status"], "action": a["action"]}
-        for a in [*polders, *detention]
-        if a["status"] in {"operate", "prepare", "not_assessed"}
+        | {name: a[name] for name in carried if name in a}
+        for a in [*detention, *polders]
+        if a["status"] in {"operate", "prepare", "not_assessed"} or a.get("certainty") == "possible"
+    ]
+    # One row a dike and state: nine sections of one ring dike are one task.
+    tasks: dict[tuple[str, str], list[str]] = {}
+    for s in sections:
+        if s["state"] in urgent:
+            tasks.setdefault((str(s.get("dike") or s["name"]), s["state"]), []).append(str(s["name"]))
+    rows += [
+        {
+            "level_m": level_m,
+            "kind": "dike",
+            "name": dike,
+            "status": state,
+            "action": urgent[state],
+            "sections": len(names),
+            "section_names": "、".join(names),
+        }
+        for (dike, state), names in tasks.items()
     ]
     return rows

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analyses.water.flood.datum import canonical_datum
-from analyses.water.flood.rules import FloodRules, Terrain
+from analyses.water.flood.datum import known_offset
+from analyses.water.flood.rules import DatumOffset, FloodRules, Terrain
 from spatial.catalog import Text
 
 __all__ = ["Verdict", "judge_precision"]
@@ -40,25 +40,43 @@ class Verdict:
 
 
 def judge_precision(
-    levels_m: Sequence[float], gauge: Mapping[str, Any], terrain: Terrain, rules: FloodRules
+    levels_m: Sequence[float],
+    gauge: Mapping[str, Any],
+    terrain: Terrain,
+    rules: FloodRules,
+    *,
+    offsets: Iterable[DatumOffset] | None = None,
+    forecast: bool = False,
 ) -> Verdict:
     """Compare the error of the terrain with the smallest difference between the levels asked for.
 
     Formula: undecidable if σ_terrain > k · min |W_i − W_j|. One level is compared with the flood levels of its gauge that differ
     from it: a map that would look the same at 警戒 and 保证 tells nothing. The error of the datum is common to all levels and
     cancels in the difference; it enters σ = √(σ_terrain² + σ_datum²) of the probability.
+
+    Parameters
+    ----------
+    offsets : iterable of DatumOffset, optional
+        Offsets of the run; default: those of the rules.
+    forecast : bool
+        The level was forecast, not chosen: it may come to lie beside a flood level of the gauge, so that it is compared with
+        those only that the terrain can tell from it; if there is none, it is undecidable as well.
     """
     asked = sorted(set(levels_m))
     if len(asked) == 1:
         lines = (gauge.get(name) for name in ("alert_m", "warning_m", "guarantee_m"))
         others = [float(v) for v in lines if v is not None and v == v and float(v) != asked[0]]
         gaps = [abs(v - asked[0]) for v in others]
+        if forecast and gaps:
+            apart = [g for g in gaps if terrain.sigma_m <= rules.precision.k * g]
+            gaps = apart or [max(gaps)]
     else:
         gaps = [b - a for a, b in itertools.pairwise(asked)]
     gap = round(min(gaps), 6) if gaps else None
-    same = canonical_datum(gauge.get("datum")) == canonical_datum(terrain.datum)
-    offset = 0.0 if same else next((o.uncertainty_m for o in rules.offsets.list if o.station == gauge.get("name")), 0.0)
-    sigma = (terrain.sigma_m**2 + offset**2) ** 0.5
+    known = known_offset(
+        str(gauge.get("name")), gauge.get("datum"), terrain.datum, rules.offsets.list if offsets is None else offsets
+    )
+    sigma = (terrain.sigma_m**2 + (0.0 if known is None else known[1]) ** 2) ** 0.5
     if gap is None:
         reason = Text(
             zh=f"地形误差 {terrain.sigma_m:g} m；测站没有可比的特征水位",

@@ -6,15 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import ClassVar
-
-import numpy as np
+from typing import Any, ClassVar
 
 from analyses.landcover.result import check_grid
-from analyses.water.flood.crest import spill_heights
-from analyses.water.flood.findings import count_days, plan_areas, publish_basins, publish_dikes
-from analyses.water.flood.inundation import FLOODED, NODATA, RELEASED, WATERS
-from analyses.water.flood.mapping import LevelMap, level_map, whole_ground
+from analyses.water.flood.findings import count_days, publish_basins, publish_dikes
+from analyses.water.flood.inundation import NODATA
+from analyses.water.flood.mapping import LevelMap, level_map, spill_of
+from analyses.water.flood.measures import plan_areas
 from analyses.water.flood.parameters import FloodRehearsalParameters
 from analyses.water.flood.precision import Verdict, judge_precision
 from analyses.water.flood.result import (
@@ -25,10 +23,11 @@ from analyses.water.flood.result import (
     extent_style,
     ramp,
 )
-from analyses.water.flood.scene import Run, Scene, at_level, begin, grade_levels, levels_at_nodes, prepare, waters_of
+from analyses.water.flood.scene import Scene, at_level, levels_at_nodes, prepare, waters_of
+from analyses.water.flood.start import Run, begin, grade_levels
 from analyses.water.flood.tally import basin_rows, count_level, dike_rows, write_level
-from spatial.catalog import Text
-from spatial.jobs.contract import AnalysisResult, Inputs, InputSpec, Outputs, Parameters, Progress
+from spatial.catalog import Band, Text
+from spatial.jobs.contract import AnalysisResult, Inputs, InputSpec, Outputs, Parameters, Progress, RasterOutput
 
 __all__ = ["FloodRehearsal"]
 
@@ -43,7 +42,7 @@ class FloodRehearsal:
     """
 
     id: ClassVar[str] = "flood-rehearsal"
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.1.0"
     title: ClassVar[Text] = Text(zh="洪水预演", en="Flood rehearsal")
     description: ClassVar[Text] = Text(
         zh="由测站水位或预报序列推算沿程水面线，按断面条带展布到平原，结合堤顶高程判断连通，给出淹没范围、水深、概率、影响对象、"
@@ -69,8 +68,11 @@ class FloodRehearsal:
         ),
         InputSpec("roads", "roads", "vector", Text(zh="道路", en="Roads"), True),
         InputSpec("works", "hankou-works", "vector", Text(zh="水利工程", en="Works"), True),
+        InputSpec("counties", "counties", "vector", Text(zh="县级行政区", en="Counties"), True),
     )
     base: ClassVar[str] = "terrain"
+    report: ClassVar[bool] = True
+    """A plan list goes to people as a document."""
     result_theme: ClassVar[tuple[str, ...]] = ("results", "water")
     rasters: ClassVar[dict[str, Text]] = {
         "extent": Text(zh="洪水预演淹没范围", en="Flood rehearsal: extent"),
@@ -97,6 +99,8 @@ class FloodRehearsal:
             for spec in cls.inputs
             if spec.role not in named or named[spec.role] is not None
         ]
+        if parameters.strips is not None:
+            found.append(InputSpec("strips", parameters.strips, "raster", Text(zh="断面条带", en="Strips")))
         if parameters.forecast is not None:
             title = Text(zh="水位序列", en="Level series")
             found.append(InputSpec("forecast", parameters.forecast, "vector", title, extent="whole"))
@@ -112,7 +116,8 @@ class FloodRehearsal:
         AnalysisResult
             Rasters ``extent`` (uint8), ``depth`` (float32, m), ``probability`` (float32, 0–1), one band a level, and ``days``
             (uint16) for a series; features ``dikes``, ``basins``, ``plans``; tables ``verdict``, ``levels``, ``exposure``,
-            ``roads``, ``works``, ``dike_states``, ``basins``, ``plan``, ``warning``, ``series_flags``. Where the error of the
+            ``roads``, ``works``, ``dike_states``, ``basins``, ``plan``, ``areas``, ``area_exposure``, ``exposure_by_county``,
+            ``warning``, ``horizons``, ``offsets``, ``series_flags``. Where the error of the
             terrain exceeds the difference of the levels: no raster, ``verdict`` says 无法判定 and why.
 
         Raises
@@ -124,7 +129,14 @@ class FloodRehearsal:
         """
         check_grid(inputs.grid)
         run = begin(inputs, parameters)
-        verdict = judge_precision(run.levels, run.gauge.row, run.terrain, run.rules)
+        verdict = judge_precision(
+            run.levels,
+            run.gauge.row,
+            run.terrain,
+            run.rules,
+            offsets=run.offsets,
+            forecast=parameters.forecast is not None and parameters.levels_m is None,
+        )
         run.tables["verdict"] = [verdict.row()]
         grade_levels(run)
         run.factor(
@@ -147,33 +159,17 @@ class FloodRehearsal:
     def _maps(self, run: Run, scene: Scene, verdict: Verdict, outputs: Outputs, progress: Progress) -> list[LevelMap]:
         """Map, write and count every level; dikes and basins with it."""
         count = len(run.levels)
-        shape = scene.reach.shape
-        extent = outputs.raster(
-            "extent",
-            bands=extent_bands(run.levels),
-            dtype="uint8",
-            nodata=NODATA,
-            title=self.rasters["extent"],
-            style=extent_style(f"level_{count}"),
+        shown = f"level_{count}"
+
+        def raster(name: str, bands: tuple[Band, ...], style: dict[str, Any], dtype: str = "float32") -> RasterOutput:
+            empty = NODATA if dtype == "uint8" else float("nan")
+            return outputs.raster(name, bands=bands, dtype=dtype, nodata=empty, title=self.rasters[name], style=style)
+
+        written = (
+            raster("extent", extent_bands(run.levels), extent_style(shown), "uint8"),
+            raster("depth", depth_bands(run.levels), ramp(shown, DEPTHS)),
+            raster("probability", depth_bands(run.levels, unit="1", top=1.0), ramp(shown, CHANCES)),
         )
-        nan = float("nan")
-        depth = outputs.raster(
-            "depth",
-            bands=depth_bands(run.levels),
-            dtype="float32",
-            nodata=nan,
-            title=self.rasters["depth"],
-            style=ramp(f"level_{count}", DEPTHS),
-        )
-        chance = outputs.raster(
-            "probability",
-            bands=depth_bands(run.levels, unit="1", top=1.0),
-            dtype="float32",
-            nodata=nan,
-            title=self.rasters["probability"],
-            style=ramp(f"level_{count}", CHANCES),
-        )
-        small = shape[0] * shape[1] <= run.rules.basins.crest_cells
         water = waters_of(run)
         maps, dikes, basins = [], [], []
         for k, level in enumerate(run.levels, start=1):
@@ -188,20 +184,24 @@ class FloodRehearsal:
                 run.inputs.scratch,
                 f"{k}",
                 water=water,
-                progress=_part(progress, share, 0.5 / count, text),
+                progress=_part(progress, share, 0.3 / count, text),
             )
-            spill = None
-            if small:
-                codes = np.asarray(found.codes)
-                wet = (codes == FLOODED) | (codes == RELEASED) | (codes == WATERS)
-                spill = spill_heights(whole_ground(here.reach), wet)
-            write_level(here, found, nodes, spill, verdict.sigma_m, (extent, depth, chance), k)
+            spill = spill_of(
+                here.reach,
+                found.codes,
+                run.inputs.scratch,
+                f"{k}",
+                progress=_part(
+                    progress, share + 0.3 / count, 0.2 / count, f"控制高程 {level:.2f} m controlling crests"
+                ),
+            )
+            write_level(here, found, nodes, spill, verdict.sigma_m, written, k)
             count_level(run, here, found, level)
             dikes += dike_rows(run, here, found, nodes, level)
             basins += basin_rows(run, here, found, nodes, level, spill)
             maps.append(found)
         publish_dikes(run, scene, dikes, outputs)
-        publish_basins(run, basins, outputs, exact=small)
+        publish_basins(basins, outputs)
         return maps
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from analyses.water.flood.dikes import STATES
 from analyses.water.flood.inundation import NODATA, TITLES
+from analyses.water.flood.plans import CERTAINTY
 from spatial.catalog import Attribute, Band, Text
 
 __all__ = [
@@ -148,5 +149,12 @@ PLAN_FIELDS = (
     _field("operation_m", "number", "运用水位", "Operation level", unit="m"),
     _field("status", "string", "状态", "Status", domain=STATUS),
     _field("flooded_km2", "number", "淹没面积", "Flooded area", unit="km2"),
+    _field("certainty", "string", "可靠程度", "How sure", domain=CERTAINTY),
+    _field("reached", "string", "达到时间（北京时间）", "Reached at (Beijing time)"),
+    _field("counties", "string", "县", "Counties"),
+    _field("people", "number", "区内人口", "People inside", unit="person"),
+    _field("cropland_mu", "number", "区内耕地", "Cropland inside", unit="mu"),
+    _field("roads_km", "number", "区内道路", "Roads inside", unit="km"),
+    _field("works", "string", "区内工程", "Works inside"),
     _field("action", "string", "措施", "Measure"),
 )

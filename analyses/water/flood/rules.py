@@ -15,7 +15,8 @@ __all__ = [
     "RULE_FILE",
     "DatumOffset",
     "FloodRules",
-    "LowWater",
+    "LowWaterGrade",
+    "LowWaterRule",
     "SeriesRule",
     "Terrain",
     "WarningGrade",
@@ -135,7 +136,6 @@ class BasinsRule(Sourced):
 
     minimum_area_m2: float = Field(ge=0)
     listed: int = Field(ge=1)
-    crest_cells: int = Field(ge=1)
 
 
 class WarningGrade(_Row):
@@ -154,27 +154,29 @@ class WarningRule(Sourced):
     grades: tuple[WarningGrade, ...] = Field(min_length=2)
 
 
-class LowWater(_Row):
-    """Low levels of one station; None: not known."""
+class LowWaterGrade(_Row):
+    """One grade of low water; `field` names the line below which it holds."""
 
-    station: str
-    drought_m: float | None = None
-    """旱限水位, datum of the station."""
-    ecological_m: float | None = None
-    """生态水位."""
-    source: str = Field(min_length=1)
+    id: str
+    field: str | None = None
+    title: Text
+    color: str = Field(pattern=r"^#[0-9a-f]{6}$")
+    action: Text
 
 
 class LowWaterRule(Sourced):
-    """Low levels by station."""
+    """Grades of low water, from the highest line to the lowest, and when a run of days counts."""
 
-    stations: tuple[LowWater, ...]
+    grades: tuple[LowWaterGrade, ...] = Field(min_length=2)
+    near_m: float = Field(ge=0)
+    """A level less than so much above a line is said to be near it."""
 
 
 class SeriesRule(Sourced):
     """Limits of the quality check of series."""
 
     spike_m_per_h: float = Field(gt=0)
+    spike_m_per_day: float = Field(gt=0)
     spike_minimum_m: float = Field(gt=0)
     flatline_days: float = Field(gt=0)
     flatline_values: int = Field(ge=3)
@@ -186,6 +188,8 @@ class PlansRule(Sourced):
     """Measures of the plan list."""
 
     prepare_below_m: float = Field(ge=0)
+    certain_k: float = Field(gt=0)
+    """A line is surely reached if the level less so many standard deviations still reaches it."""
     polder: Text
     detention: Text
     prepare: Text

@@ -1,73 +1,30 @@
-"""What a rehearsal starts from: gauge, levels and series, rivers and strips, dikes, and what the scenario breaks or opens."""
+"""What the levels of a rehearsal share: rivers and strips, dikes, and what the scenario breaks or opens."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from analyses.landcover.rules import land_cover_rules
 from analyses.masks import burn, scratch_array
-from analyses.water.flood.datum import ReferredLevel, canonical_datum, refer_level
+from analyses.water.flood.counties import Counties, counties_of
+from analyses.water.flood.datum import canonical_datum
 from analyses.water.flood.dikes import Breach, DikeCells, breach_cells, crest_cells
 from analyses.water.flood.mapping import Reach
-from analyses.water.flood.parameters import FloodRehearsalParameters
-from analyses.water.flood.reach import Gauge, gauge_of, node_levels, station_place
-from analyses.water.flood.rules import FloodRules, Terrain, flood_rules
-from analyses.water.flood.series import LevelSeries, check_series
-from analyses.water.flood.strips import RiverNodes, nearest_node, river_cells, river_nodes
-from analyses.water.flood.warning import flood_grade, low_water_grade
+from analyses.water.flood.prepared import fill_strips
+from analyses.water.flood.reach import gauge_of, node_levels, station_place
+from analyses.water.flood.start import Run
+from analyses.water.flood.strips import RiverNodes, nodes_of, river_cells
 from spatial.catalog import Text
 from spatial.errors import InvalidParameter, LayerEmpty, QualityViolation
 from spatial.grid import cell_areas
-from spatial.jobs.contract import Factor, Inputs
 
 if TYPE_CHECKING:
-    import geopandas
     from numpy.typing import NDArray
 
-__all__ = ["Run", "Scene", "at_level", "begin", "grade_levels", "levels_at_nodes", "prepare", "waters_of"]
-
-
-@dataclass
-class Run:
-    """What the steps of one run hand on."""
-
-    inputs: Inputs
-    parameters: FloodRehearsalParameters
-    rules: FloodRules
-    terrain: Terrain
-    gauge: Gauge
-    levels: list[float]
-    series: LevelSeries | None
-    notes: list[Text] = field(default_factory=list)
-    factors: list[Factor] = field(default_factory=list)
-    tables: dict[str, Any] = field(default_factory=dict)
-    scenes: dict[float, Any] = field(default_factory=dict)
-    """Level → scene with the scenario of that level."""
-
-    def frame(self, role: str) -> geopandas.GeoDataFrame | None:
-        """Features of an optional role, None where there are none."""
-        found = self.inputs.frames.get(role)
-        return found if found is not None and len(found) else None
-
-    def factor(self, name: str, zh: str, en: str, assessed: bool, note: Text, source: str) -> None:
-        """Say how something entered the result."""
-        self.factors.append(Factor(name, Text(zh=zh, en=en), assessed, note, source))
-
-    def referred(self, level: float, gauge: Gauge | None = None) -> ReferredLevel:
-        """A level of a gauge in the datum of the terrain."""
-        at = gauge or self.gauge
-        return refer_level(
-            level,
-            station=at.name,
-            datum=at.datum,
-            target=self.terrain.datum,
-            offsets=self.rules.offsets.list,
-            layer=self.parameters.gauges,
-        )
+__all__ = ["Scene", "at_level", "levels_at_nodes", "prepare", "waters_of"]
 
 
 @dataclass
@@ -80,107 +37,7 @@ class Scene:
     dikes: Any
     dike_cells: DikeCells | None
     breached: frozenset[int]
-
-
-def begin(inputs: Inputs, parameters: FloodRehearsalParameters) -> Run:
-    """Gauge, levels and series; nothing of the terrain is read yet."""
-    rules = flood_rules(inputs.rules)
-    terrain = rules.terrains.of(parameters.terrain)
-    gauge = gauge_of(inputs.frames["gauges"], parameters.station, layer=parameters.gauges)
-    run = Run(inputs, parameters, rules, terrain, gauge, list(parameters.levels_m or ()), None)
-    if parameters.forecast is not None:
-        run.series = _series(run)
-        at = int(np.argmax(run.series.levels_m))
-        peak = float(run.series.levels_m[at])
-        run.tables["forecast"] = [
-            {
-                "station": gauge.name,
-                "values": len(run.series.times),
-                "left_out": len(run.series.flagged),
-                "first": run.series.times[0].isoformat(),
-                "last": run.series.times[-1].isoformat(),
-                "crest_m": peak,
-                "crest_time": run.series.times[at].isoformat(),
-            }
-        ]
-        run.tables["series_flags"] = run.series.rows()
-        if peak not in run.levels:
-            run.levels.append(peak)
-    if not run.levels:
-        lines = [gauge.row.get(name) for name in ("warning_m", "guarantee_m")]
-        run.levels = [float(v) for v in lines if v is not None and v == v]
-        if not run.levels:
-            raise InvalidParameter(
-                f"测站 {gauge.name} 没有警戒、保证水位，请给出 levels_m",
-                f"gauge {gauge.name} has no warning or guarantee level; give levels_m",
-                parameter="levels_m",
-            )
-    run.levels.sort()
-    return run
-
-
-def _series(run: Run) -> LevelSeries:
-    """The series of the station, checked."""
-    layer = str(run.parameters.forecast)
-    frame = run.inputs.frames["forecast"]
-    missing = [c for c in ("station", "time", "level_m") if c not in frame.columns]
-    if missing:
-        raise QualityViolation(
-            f"序列图层 {layer} 缺字段 {missing}", f"series layer {layer} lacks the fields {missing}", layer=layer
-        )
-    mine = frame[frame["station"] == run.gauge.name]
-    rule = run.rules.series
-    low, high = run.gauge.row.get("alert_m"), run.gauge.row.get("guarantee_m")
-    plausible = None
-    if low is not None and high is not None and low == low and high == high:
-        plausible = (float(low) - rule.below_alert_m, float(high) + rule.above_guarantee_m)
-    times = [t.to_pydatetime() if hasattr(t, "to_pydatetime") else t for t in mine["time"]]
-    times = [t if isinstance(t, datetime) and t == t else None for t in times]
-    found = check_series(run.gauge.name, times, mine["level_m"].tolist(), rule, plausible_m=plausible)
-    if not found.times:
-        raise QualityViolation(
-            f"序列图层 {layer} 中测站 {run.gauge.name} 没有可用的值（{len(found.flagged)} 个被剔除，例如缺时区、缺测）",
-            f"series layer {layer} has no usable value of gauge {run.gauge.name} ({len(found.flagged)} left out, "
-            "for want of a time zone or a value)",
-            layer=layer,
-            flags=sorted({flag for _, flag, _ in found.flagged}),
-        )
-    if found.flagged:
-        kinds = ", ".join(sorted({flag for _, flag, _ in found.flagged}))
-        run.notes.append(
-            Text(
-                zh=f"水位序列剔除 {len(found.flagged)} 个可疑值（{kinds}），见 series_flags",
-                en=f"{len(found.flagged)} doubtful values of the series left out ({kinds}), see series_flags",
-            )
-        )
-    return found
-
-
-def grade_levels(run: Run) -> None:
-    """Grade of every level (预警), and low water."""
-    rows = []
-    for level in run.levels:
-        grade = flood_grade(level, run.gauge.row, run.rules.warning)
-        low = low_water_grade(level, run.gauge.name, run.rules.low_water)
-        rows.append({"station": run.gauge.name, "level_m": level, **grade, "low_water": low["grade"]})
-    if run.series is not None:
-        for row in rows:
-            above = [t for t, v in zip(run.series.times, run.series.levels_m, strict=True) if v >= row["level_m"]]
-            row["first_reached"] = above[0].isoformat() if above else None
-    run.tables["warning"] = rows
-    assessed = any(row["low_water"] is not None for row in rows)
-    run.factor(
-        "low_water",
-        "旱限与生态水位",
-        "Low water",
-        assessed,
-        Text(zh="按规则分级", en="graded by the rules")
-        if assessed
-        else Text(
-            zh=f"规则中没有 {run.gauge.name} 的旱限、生态水位", en=f"the rules have no low levels of {run.gauge.name}"
-        ),
-        run.rules.low_water.source,
-    )
+    counties: Counties | None = None
 
 
 def prepare(run: Run, block: int) -> Scene:
@@ -188,24 +45,9 @@ def prepare(run: Run, block: int) -> Scene:
     inputs, parameters, rules = run.inputs, run.parameters, run.rules
     shape = inputs.grid.shape.yx
     affine = inputs.grid.affine
-    rivers = inputs.frames["river"].reset_index(drop=True)
-    if not len(rivers):
-        raise LayerEmpty(
-            f"河道图层 {parameters.river} 没有要素", f"layer {parameters.river} has no feature", layer=parameters.river
-        )
-    nodes = river_nodes(
-        rivers.geometry.array, rivers["from_km"] * 1000.0, rivers["to_km"] * 1000.0, step_m=rules.surface.node_step_m
-    )
+    rivers, nodes = nodes_of(inputs.frames["river"], rules.surface.node_step_m, layer=parameters.river)
     seeds = river_cells(nodes, affine, shape)
-    dtype = np.uint16 if nodes.size < 65535 else np.int32
-    strip = scratch_array(inputs.scratch, "strips", shape, dtype)
-
-    def put(top: int, rows: Any) -> None:
-        strip[top : top + rows.shape[0]] = rows
-
-    nearest_node(
-        seeds, affine, shape, limit_m=rules.surface.strip_limit_m, put=put, dtype=dtype, threads=inputs.threads
-    )
+    strip = fill_strips(run, nodes, seeds)
     reader = inputs.rasters["terrain"]
     dikes = run.frame("dikes")
     crest: DikeCells | None = None
@@ -243,7 +85,7 @@ def prepare(run: Run, block: int) -> Scene:
         threads=inputs.threads,
         minimum_m2=rules.basins.minimum_area_m2,
     )
-    return Scene(reach, nodes, rivers, dikes, crest, frozenset())
+    return Scene(reach, nodes, rivers, dikes, crest, frozenset(), counties_of(run, shape))
 
 
 def _same_datum(run: Run, dikes: Any) -> None:

@@ -40,6 +40,8 @@ class LevelSeries:
     levels_m: NDArray[np.float64]
     flagged: tuple[tuple[str, str, float], ...]
     """(ISO time, flag, level) of every value left out."""
+    sd_m: NDArray[np.float64] | None = None
+    """Standard deviation of each level, m; None where it is not known for all."""
 
     def rows(self) -> list[dict[str, object]]:
         """The list of values left out, for a table."""
@@ -62,11 +64,13 @@ def check_series(
     rule: SeriesRule,
     *,
     plausible_m: tuple[float, float] | None = None,
+    sd_m: Sequence[float] | None = None,
 ) -> LevelSeries:
     """Flag the doubtful values of a series and keep the rest.
 
     A value is a **spike** if it departs from both neighbours to the same side by more than the largest plausible change in the
-    time between (rate × hours, at least `spike_minimum_m`). A run of one value over `flatline_days` and `flatline_values` values
+    time between (`spike_m_per_h` × hours, over more than a few hours no more than `spike_m_per_day` × days, at least
+    `spike_minimum_m`). A run of one value over `flatline_days` and `flatline_values` values
     is a **flatline**. A time without a zone is not guessed at: the value is left out.
 
     Parameters
@@ -75,12 +79,14 @@ def check_series(
         With zone, in any order.
     levels_m : sequence of float, m, datum of the station; NaN = missing
     plausible_m : (low, high), optional
+    sd_m : sequence of float, optional
+        Standard deviation of each value, m (of a forecast).
 
     Examples
     --------
     >>> from datetime import UTC, timedelta
     >>> from types import SimpleNamespace
-    >>> rule = SimpleNamespace(spike_m_per_h=0.5, spike_minimum_m=0.3, flatline_days=5, flatline_values=6)
+    >>> rule = SimpleNamespace(spike_m_per_h=0.5, spike_m_per_day=3.0, spike_minimum_m=0.3, flatline_days=5, flatline_values=6)
     >>> t = [datetime(2024, 7, 1, h, tzinfo=UTC) for h in range(4)]
     >>> found = check_series("A", t, [20.0, 27.0, 20.1, 20.2], rule)
     >>> found.levels_m.tolist(), [flag for _, flag, _ in found.flagged]
@@ -124,7 +130,19 @@ def check_series(
     rest = [pair for pair, out in zip(single, bad, strict=True) if not out]
     flagged += [(rest[k][0].isoformat(), "flatline", rest[k][1]) for k in np.flatnonzero(flat)]
     kept = [pair for pair, out in zip(rest, flat, strict=True) if not out]
-    return LevelSeries(station, tuple(t for t, _ in kept), np.array([v for _, v in kept]), tuple(flagged))
+    deviation = None
+    if sd_m is not None:
+        known = {
+            (t.timestamp(), float(v)): float(d) for t, v, d in zip(times, levels_m, sd_m, strict=True) if t is not None
+        }
+        deviation = np.array([known.get((t.timestamp(), v), float("nan")) for t, v in kept])
+        deviation = deviation if np.isfinite(deviation).all() and (deviation >= 0).all() else None
+    return LevelSeries(station, tuple(t for t, _ in kept), np.array([v for _, v in kept]), tuple(flagged), deviation)
+
+
+def _most(hours: float, rule: SeriesRule) -> float:
+    """Largest plausible change in a time, m: no river rises for a day as fast as for an hour."""
+    return max(rule.spike_minimum_m, min(rule.spike_m_per_h * hours, rule.spike_m_per_day * max(1.0, hours / 24.0)))
 
 
 def _spikes(hours: NDArray[np.float64], level: NDArray[np.float64], rule: SeriesRule) -> NDArray[np.bool_]:
@@ -133,8 +151,7 @@ def _spikes(hours: NDArray[np.float64], level: NDArray[np.float64], rule: Series
         if out[k - 1]:  # the way back from a spike is none
             continue
         a, b = level[k] - level[k - 1], level[k] - level[k + 1]
-        most_a = max(rule.spike_minimum_m, rule.spike_m_per_h * (hours[k] - hours[k - 1]))
-        most_b = max(rule.spike_minimum_m, rule.spike_m_per_h * (hours[k + 1] - hours[k]))
+        most_a, most_b = _most(hours[k] - hours[k - 1], rule), _most(hours[k + 1] - hours[k], rule)
         out[k] = a * b > 0 and abs(a) > most_a and abs(b) > most_b
     return out
 

@@ -17,13 +17,13 @@ import numpy as np
 
 from analyses.terrain import metres_per_degree
 from spatial.compiled import compiled
-from spatial.errors import InvalidParameter
+from spatial.errors import InvalidParameter, LayerEmpty
 
 if TYPE_CHECKING:
     from affine import Affine
     from numpy.typing import NDArray
 
-__all__ = ["Cells", "RiverNodes", "nearest_node", "river_cells", "river_nodes"]
+__all__ = ["Cells", "RiverNodes", "nearest_node", "nodes_of", "river_cells", "river_nodes"]
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,24 @@ def river_nodes(lines: Any, from_m: Any, to_m: Any, *, step_m: float) -> RiverNo
         )
     columns = [np.concatenate(c) for c in zip(*parts, strict=True)]
     return RiverNodes(columns[0], columns[1], columns[2], columns[3])
+
+
+def nodes_of(frame: Any, step_m: float, *, layer: str) -> tuple[Any, RiverNodes]:
+    """Centre lines of a layer (numbered from 0) and their nodes.
+
+    Raises
+    ------
+    LayerEmpty
+        If the layer has no feature.
+    InvalidParameter
+        If a line is no LineString or its chainage does not grow.
+    """
+    rivers = frame.reset_index(drop=True)
+    if not len(rivers):
+        raise LayerEmpty(f"河道图层 {layer} 没有要素", f"layer {layer} has no feature", layer=layer)
+    return rivers, river_nodes(
+        rivers.geometry.array, rivers["from_km"] * 1000.0, rivers["to_km"] * 1000.0, step_m=step_m
+    )
 
 
 def river_cells(nodes: RiverNodes, affine: Affine, shape: tuple[int, int]) -> Cells:
@@ -201,6 +219,7 @@ def nearest_node(
     dtype: Any = np.int32,
     rows: int = 512,
     threads: int = 1,
+    span: tuple[int, int] | None = None,
 ) -> None:
     """The strip raster: number of the nearest node for every cell; 0 = farther than `limit_m` from the river.
 
@@ -216,7 +235,10 @@ def nearest_node(
     put : callable
         Called with the first row and the numbers of up to `rows` rows, in the order of the rows.
     dtype : uint16 or int32
+    span : (first, end), optional
+        Rows that are asked for; default: all.
     """
+    begin, end = (0, shape[0]) if span is None else span
     if seeds.size == 0:
         raise InvalidParameter(
             "河道中心线不在范围内，无法划分断面条带",
@@ -229,14 +251,14 @@ def nearest_node(
     my = float(metres_per_degree(affine.f + affine.e * shape[0] / 2)[1]) * -affine.e
 
     def one(top: int) -> NDArray[Any]:
-        count = min(rows, shape[0] - top)
+        count = min(rows, end - top)
         centre = affine.f + affine.e * (np.arange(top, top + count) + 0.5)
         mx = metres_per_degree(centre)[0] * affine.a
         out = np.empty((count, shape[1]), dtype=dtype)
         compiled(_nearest)(top, indptr, seed_row, seed_value, my, mx, limit_m, out)
         return out
 
-    tops = range(0, shape[0], rows)
+    tops = range(begin, end, rows)
     if threads <= 1:
         for top in tops:
             put(top, one(top))

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyses.landcover.rules import land_cover_rules
+from analyses.masks import release
+from analyses.water.flood.counties import flooded, flooded_by_county, land_of, tally_of
 from analyses.water.flood.dikes import section_states
 from analyses.water.flood.exposure import AreaTally, line_lengths, points_in_water
 from analyses.water.flood.inundation import FLOODED, NODATA, RELEASED, probability_wet
-from analyses.water.flood.mapping import LevelMap, crests_of_basins
-from analyses.water.flood.scene import Run, Scene
+from analyses.water.flood.mapping import LevelMap
+from analyses.water.flood.scene import Scene
+from analyses.water.flood.start import Run
 from spatial.catalog import Text
 
 if TYPE_CHECKING:
@@ -35,11 +38,10 @@ def write_level(scene: Scene, found: LevelMap, nodes: Any, spill: Any, sigma: fl
             d = np.array(found.depth[window])
             extent.write(top, left, codes, band=band)
             depth.write(top, left, (np.rint(d * 100) / 100).astype(np.float32), band=band)
-            margin = d
-            if spill is not None:
-                level = nodes[np.asarray(reach.strip[window])].astype(np.float32)
-                margin = np.where(np.isnan(d), level - spill[window], d)
+            level = nodes[np.asarray(reach.strip[window])].astype(np.float32)
+            margin = np.where(np.isnan(d), level - np.asarray(spill[window]), d)
             chance.write(top, left, (np.rint(probability_wet(margin, sigma) * 256) / 256).astype(np.float32), band=band)
+        release(found.codes, found.depth, spill, reach.strip)
 
 
 def count_level(run: Run, scene: Scene, found: LevelMap, level: float) -> None:
@@ -53,19 +55,18 @@ def count_level(run: Run, scene: Scene, found: LevelMap, level: float) -> None:
         where: AreaTally(reach.row_areas_m2, rules.depth.edges_m, crops, built) for where in ("flooded", "released")
     }
     people = land is not None and "people" in land.bands
+    by_county = None if scene.counties is None else tally_of(run, reach, scene.counties)
     valid = 0
     for top in range(0, reach.shape[0], reach.block):
         high = min(reach.block, reach.shape[0] - top)
         codes, d = np.asarray(found.codes[top : top + high]), np.asarray(found.depth[top : top + high])
         valid += int((codes != NODATA).sum())
-        cover = density = None
-        if land is not None:
-            band = land.bands.index("land_use") + 1
-            cover = land.read(top, 0, high, reach.shape[1], band=band)
-            if people:
-                density = land.read(top, 0, high, reach.shape[1], band=land.bands.index("people") + 1)
-        for where, pick in (("flooded", (codes == FLOODED) | (codes == RELEASED)), ("released", codes == RELEASED)):
+        cover, density = land_of(run, top, 0, high, reach.shape[1])
+        if by_county is not None:
+            by_county.add(top, 0, flooded(codes), cover, density)
+        for where, pick in (("flooded", flooded(codes)), ("released", codes == RELEASED)):
             tallies[where].add(top, np.where(pick, d, np.float32(np.nan)), cover, density)
+        release(found.codes, found.depth)
     rows = run.tables.setdefault("exposure", [])
     for where, tally in tallies.items():
         rows += [{"level_m": level, "where": where, **row} for row in tally.rows(land=land is not None, people=people)]
@@ -76,6 +77,10 @@ def count_level(run: Run, scene: Scene, found: LevelMap, level: float) -> None:
         for where, kinds in (("flooded", (FLOODED, RELEASED)), ("released", (RELEASED,))):
             lengths = line_lengths(roads.geometry.array, names, _Wet(found, kinds), affine, rules.depth.edges_m)
             run.tables.setdefault("roads", []).extend({"level_m": level, "where": where, **row} for row in lengths)
+    if by_county is not None and scene.counties is not None:
+        run.tables.setdefault("exposure_by_county", []).extend(
+            flooded_by_county(run, reach, scene.counties, by_county, _Wet(found, (FLOODED, RELEASED)), level)
+        )
     works = run.frame("works")
     if works is not None:
         depths = points_in_water(works.geometry.array, _Wet(found, (FLOODED, RELEASED)), affine)
@@ -184,9 +189,11 @@ def dike_rows(run: Run, scene: Scene, found: LevelMap, nodes: Any, level: float)
 
 def basin_rows(run: Run, scene: Scene, found: LevelMap, nodes: Any, level: float, spill: Any) -> list[dict[str, Any]]:
     """Low ground that the river does not reach, largest first, with its controlling crest."""
-    listed = run.rules.basins.listed
     basins = found.found.basins
-    crest = crests_of_basins(scene.reach, found.codes, found.found, listed, spill=spill)
+    listed = min(run.rules.basins.listed, basins.cells.size)
+    crest = np.array(
+        [spill[divmod(int(first), scene.reach.shape[1])] for first in basins.first_cell[:listed]], np.float32
+    )
     affine = run.inputs.grid.affine
     rows = []
     for k in range(crest.size):

@@ -75,31 +75,66 @@ def flood_grade(level_m: float, gauge: Mapping[str, Any], rule: WarningRule) -> 
     }
 
 
-def low_water_grade(level_m: float, station: str, rule: LowWaterRule) -> dict[str, Any]:
-    """Whether a level lies below 生态水位 or 旱限水位; a station without them is not assessed (未评).
+def low_water_grade(level_m: float, lines: Mapping[str, Any], rule: LowWaterRule) -> dict[str, Any]:
+    """Grade of low water: below 旱限水位, below 生态水位; a station without such lines is not assessed (未评).
+
+    Parameters
+    ----------
+    lines : mapping
+        Lines of the station by the fields that the rule names, m, in the datum of the level.
 
     Returns
     -------
     dict
-        ``grade``: ``below_ecological``, ``below_drought``, ``normal`` or None; ``below_m``: how far below the line.
+        ``grade`` (None: not assessed), title, action, colour, ``below_m``: how far below the lowest line it is under,
+        ``to_next_m``: how far above the next line below, ``near``: whether that is less than `near_m`, ``missing`` lines.
+
+    Raises
+    ------
+    QualityViolation
+        If the lines do not descend in the order of the grades.
 
     Examples
     --------
     >>> from types import SimpleNamespace as N
-    >>> rule = N(stations=(N(station="A", drought_m=14.0, ecological_m=13.0, source="-"),))
-    >>> [low_water_grade(v, "A", rule)["grade"] for v in (14.0, 13.5, 12.9)], low_water_grade(9.0, "B", rule)["grade"]
-    (['normal', 'below_drought', 'below_ecological'], None)
+    >>> T = N(model_dump=lambda: {})
+    >>> rule = N(near_m=0.3, grades=(N(id="normal", field=None, title=T, action=T, color=""),
+    ...     N(id="drought", field="drought_m", title=T, action=T, color=""),
+    ...     N(id="ecological", field="ecological_m", title=T, action=T, color="")))
+    >>> lines = {"drought_m": 14.0, "ecological_m": 13.0}
+    >>> [low_water_grade(v, lines, rule)["grade"] for v in (14.0, 13.5, 12.9)], low_water_grade(9.0, {}, rule)["grade"]
+    (['normal', 'drought', 'ecological'], None)
     """
-    row = next((row for row in rule.stations if row.station == station), None)
-    lines = (
-        []
-        if row is None
-        else [(v, n) for v, n in ((row.drought_m, "drought"), (row.ecological_m, "ecological")) if v is not None]
-    )
-    if not lines:
-        return {"grade": None, "missing": ["drought_m", "ecological_m"]}
-    below = [(v, n) for v, n in lines if level_m < v]
-    if not below:
-        return {"grade": "normal", "below_m": None}
-    value, name = min(below)
-    return {"grade": f"below_{name}", "below_m": round(value - level_m, 3)}
+    known: list[tuple[float, Any]] = []
+    missing = []
+    for grade in rule.grades:
+        if grade.field is None:
+            continue
+        value = _number(lines.get(grade.field))
+        if value is None:
+            missing.append(grade.field)
+        else:
+            known.append((value, grade))
+    if any(b[0] >= a[0] for a, b in itertools.pairwise(known)):
+        raise QualityViolation(
+            f"测站 {lines.get('station', lines.get('name', ''))} 的旱限水位须高于生态水位：{[v for v, _ in known]}",
+            f"the drought level of gauge {lines.get('station', lines.get('name', ''))} must lie above its ecological level: "
+            f"{[v for v, _ in known]}",
+            reason="levels-not-descending",
+        )
+    if not known:
+        return {"grade": None, "missing": missing}
+    under = [(value, grade) for value, grade in known if level_m < value]
+    value, grade = under[-1] if under else (None, rule.grades[0])
+    over = [v for v, _ in known if level_m >= v]
+    left = round(level_m - over[0], 3) if over else None
+    return {
+        "grade": grade.id,
+        "title": grade.title.model_dump(),
+        "action": grade.action.model_dump(),
+        "color": grade.color,
+        "below_m": None if value is None else round(value - level_m, 3),
+        "to_next_m": left,
+        "near": left is not None and left < rule.near_m,
+        "missing": missing,
+    }

@@ -6,14 +6,19 @@ import { lang, pick, t, type Key } from "../i18n";
 import { PictureSlot } from "../map/pictures";
 import type { MapView } from "../map/mapview";
 import { fill, h, type Child } from "./dom";
+import { horizonsOf, HorizonPlayer, scheduleTable } from "./floodhorizon";
 import { legendElement, legendOf } from "./legend";
 import { errorBox, loadingBox } from "./notice";
 import { csvButton, type Row } from "./table";
 import type { WaterPage } from "./water";
 import { getItems, type Item } from "./waterapi";
+import { LowWaterBox } from "./waterlow";
 import { RunBox } from "./waterrun";
 
 const STATION = "汉口";
+/** The layer of forecasts that is rehearsed lead time by lead time. */
+const FORECAST = "river-forecast";
+type Mode = "flood" | "low";
 type Scenario = "intact" | "breach" | "detention";
 const SCENARIOS: Record<Scenario, Key> = { intact: "waterIntact", breach: "waterBreach", detention: "waterDetention" };
 const LINES: readonly [string, Key][] = [
@@ -53,7 +58,13 @@ export function exposureOf(rows: readonly Row[], level: number): Exposure[] {
 const storageKey = (): string => `onemap-flood ${new URL(document.baseURI).pathname}`;
 
 export class FloodPage implements WaterPage {
-  readonly element = h("div", { class: "stack", id: "water-rehearsal" });
+  readonly element = h("div", { class: "stack" });
+  private readonly modes = h("div", { class: "segmented wide", role: "group" });
+  private readonly rehearsal = h("div", { class: "stack", id: "water-rehearsal" });
+  private readonly low: LowWaterBox;
+  private readonly player: HorizonPlayer;
+  private mode: Mode = "flood";
+  private forecast = false;
   private gauge: Item | undefined;
   private dikes: Item[] = [];
   private levels: number[] = [];
@@ -73,6 +84,12 @@ export class FloodPage implements WaterPage {
     private readonly view: MapView,
   ) {
     this.slot = new PictureSlot(app, view, 8, 0.85, () => null);
+    this.low = new LowWaterBox(app);
+    this.player = new HorizonPlayer((row) => {
+      if (row.map === null || row.map === this.level) return;
+      this.level = row.map;
+      this.renderOutcome();
+    });
     this.box = new RunBox(
       "flood-rehearsal",
       async (result, job) => {
@@ -85,8 +102,10 @@ export class FloodPage implements WaterPage {
   }
 
   async open(): Promise<void> {
+    this.frame();
+    if (this.mode === "low") return this.low.open();
     if (this.ready) return;
-    fill(this.element, loadingBox(t("loading")));
+    fill(this.rehearsal, loadingBox(t("loading")));
     const gauges = this.app.info("river-gauges");
     const dikes = this.app.info("hankou-dikes");
     try {
@@ -94,7 +113,7 @@ export class FloodPage implements WaterPage {
       this.gauge = stations.find(({ properties: p }) => p["name"] === STATION);
       this.dikes = lines;
     } catch (error) {
-      return fill(this.element, errorBox(error, () => void this.open()));
+      return fill(this.rehearsal, errorBox(error, () => void this.open()));
     }
     this.ready = true;
     const [, warning, guarantee] = this.lines();
@@ -107,7 +126,27 @@ export class FloodPage implements WaterPage {
   }
 
   refresh(): void {
+    this.frame();
+    this.low.refresh();
     if (this.ready) this.render();
+  }
+
+  /** Flood or low water; the page of the other keeps what it holds. */
+  private frame(): void {
+    this.modes.setAttribute("aria-label", t("waterFlood"));
+    fill(
+      this.modes,
+      (["flood", "low"] as const).map((name) => h("button", { type: "button", id: `water-mode-${name}`, "aria-pressed": String(name === this.mode), onclick: () => {
+        this.mode = name;
+        this.player.stop();
+        // The map shows what the open page speaks of.
+        if (name === "low") this.draw(false);
+        else if (this.result) this.renderOutcome();
+        void this.open();
+        document.getElementById(`water-mode-${name}`)?.focus();
+      } }, t(name === "flood" ? "waterModeFlood" : "waterModeLow"))),
+    );
+    fill(this.element, this.modes, this.mode === "flood" ? this.rehearsal : this.low.element);
   }
 
   private keep(job: string): void {
@@ -144,14 +183,14 @@ export class FloodPage implements WaterPage {
   private inputs(): Record<string, unknown> {
     return {
       station: STATION,
-      levels_m: [...this.levels].sort((a, b) => a - b),
+      ...(this.forecast ? { forecast: FORECAST } : { levels_m: [...this.levels].sort((a, b) => a - b) }),
       scenario: this.scenario,
       ...(this.scenario === "breach" && this.breach ? { breaches: [this.breach] } : {}),
     };
   }
 
   private render(): void {
-    if (!this.app.info("hankou-terrain") || !this.gauge) return fill(this.element, h("p", { class: "box" }, t("waterNoTerrain")));
+    if (!this.app.info("hankou-terrain") || !this.gauge) return fill(this.rehearsal, h("p", { class: "box" }, t("waterNoTerrain")));
     const { gauge, levels } = this;
     const focus = document.activeElement?.id;
     const toggle = (value: number): void => {
@@ -173,14 +212,26 @@ export class FloodPage implements WaterPage {
       number.value = this.other.toFixed(2);
     } });
     const synthetic = Boolean(this.app.info("hankou-terrain")?.synthetic);
-    fill(
-      this.element,
-      h("h3", {}, t("waterRehearsal")),
-      synthetic ? h("p", {}, h("span", { class: "tag synthetic wide" }, t("syntheticLong"))) : null,
-      h("p", { class: "hint" }, t("waterRehearsalHint", { datum: datumName(String(gauge.properties["datum"] ?? "")) })),
+    const source = h(
+      "div",
+      { class: "segmented wide", role: "group", "aria-label": t("waterSource") },
+      ([false, true] as const).map((ahead) => h("button", { type: "button", id: ahead ? "water-source-forecast" : "water-source-levels", "aria-pressed": String(ahead === this.forecast), onclick: () => {
+        this.forecast = ahead;
+        this.render();
+      } }, t(ahead ? "waterSourceForecast" : "waterSourceLevels"))),
+    );
+    const choice = [
       h("p", { class: "label", id: "water-levels-label" }, t("waterLevels")),
       h("div", { class: "chips", role: "group", "aria-labelledby": "water-levels-label" }, lines.map((l) => (l ? chip(l.value, t(l.key)) : null)), own.map((v) => chip(v, t("waterOwnLevel")))),
       h("div", { class: "water-level" }, slider, number, h("button", { type: "button", class: "button small", id: "water-level-add", onclick: () => { if (!levels.includes(this.other)) toggle(this.other); } }, t("waterAddLevel"))),
+    ];
+    fill(
+      this.rehearsal,
+      h("h3", {}, t("waterRehearsal")),
+      synthetic ? h("p", {}, h("span", { class: "tag synthetic wide" }, t("syntheticLong"))) : null,
+      h("p", { class: "hint" }, t("waterRehearsalHint", { datum: datumName(String(gauge.properties["datum"] ?? "")) })),
+      this.app.info(FORECAST) ? source : null,
+      this.forecast ? h("p", { class: "hint" }, t("waterForecastHint")) : choice,
       h(
         "div",
         { class: "segmented wide", role: "group", "aria-label": t("waterScenario") },
@@ -203,13 +254,13 @@ export class FloodPage implements WaterPage {
         ),
       ),
       this.scenario === "breach" ? this.breachFields() : null,
-      h("button", { type: "button", class: "button primary", id: "water-rehearse", disabled: this.box.running || !levels.length, onclick: () => void this.box.start(this.inputs()) }, t("waterRehearse")),
-      levels.length ? null : h("p", { class: "hint" }, t("waterNoLevel")),
+      h("button", { type: "button", class: "button primary", id: "water-rehearse", disabled: this.box.running || !(levels.length || this.forecast), onclick: () => void this.box.start(this.inputs()) }, t("waterRehearse")),
+      levels.length || this.forecast ? null : h("p", { class: "hint" }, t("waterNoLevel")),
       this.box.element,
       this.outcome,
     );
     this.renderOutcome();
-    if (focus && this.element.querySelector(`#${CSS.escape(focus)}`)) document.getElementById(focus)?.focus();
+    if (focus && this.rehearsal.querySelector(`#${CSS.escape(focus)}`)) document.getElementById(focus)?.focus();
   }
 
   private breachFields(): HTMLElement {
@@ -243,6 +294,9 @@ export class FloodPage implements WaterPage {
     this.result = result;
     const levels = this.levelsOf(result);
     if (!levels.includes(this.level)) this.level = levels[levels.length - 1] ?? 0;
+    const ahead = horizonsOf(result.tables["horizons"] ?? []);
+    this.player.set(ahead);
+    if (ahead[0]?.map != null) this.level = ahead[0].map;
     const extent = this.layer("extent")?.extent;
     if (zoom && extent) this.view.fit(extent);
     this.render();
@@ -290,7 +344,7 @@ export class FloodPage implements WaterPage {
         this.warnings(),
       );
     }
-    this.draw(true);
+    this.draw(this.mode === "flood");
     const levels = this.levelsOf(result);
     const row = result.tables["levels"]?.find((r) => r["level_m"] === this.level) ?? {};
     const km2 = (name: string): string => plain(figure(row, name), 1);
@@ -304,6 +358,7 @@ export class FloodPage implements WaterPage {
     fill(
       this.outcome,
       h("h4", {}, t("waterOutcome")),
+      this.player.element,
       h(
         "div",
         { class: "segmented wide", role: "group", "aria-label": t("waterLevels") },
@@ -334,6 +389,7 @@ export class FloodPage implements WaterPage {
       this.exposure(),
       this.breaches(),
       this.plan(),
+      scheduleTable(result, "flood-plan"),
       result.notes?.length ? h("details", {}, h("summary", {}, t("notes")), h("ul", { class: "factors" }, result.notes.map((n) => h("li", {}, pick(n))))) : null,
     );
   }
@@ -377,7 +433,12 @@ export class FloodPage implements WaterPage {
   private plan(): Child {
     const rows = (this.result?.tables["plan"] ?? []).filter((r) => r["level_m"] === this.level && r["action"]);
     if (!rows.length) return null;
-    return h("details", { id: "water-plan" }, h("summary", {}, t("waterPlan", { n: rows.length })), h("ul", { class: "factors" }, rows.map((r) => h("li", {}, h("strong", {}, String(r["name"])), `：${pick(r["action"] as Text)}`))));
+    const more = (r: Row): string => [
+      figure(r, "sections") === null ? "" : t("waterSectionCount", { n: Number(r["sections"]) }),
+      figure(r, "people") === null ? "" : `${t("waterPeople")} ${plain(figure(r, "people"), 0)}`,
+      r["certainty"] === "within_uncertainty" ? t("waterWithin") : r["certainty"] === "possible" ? t("waterPossible") : "",
+    ].filter(Boolean).join(lang() === "zh" ? "，" : ", ");
+    return h("details", { id: "water-plan" }, h("summary", {}, t("waterPlan", { n: rows.length })), h("ul", { class: "factors" }, rows.map((r) => h("li", {}, h("strong", {}, String(r["name"])), `：${pick(r["action"] as Text)}`, more(r) ? h("small", {}, ` （${more(r)}）`) : null))));
   }
 }
 
