@@ -10,6 +10,7 @@ import type { MapView } from "../map/mapview";
 import { fill, h, icon, type Child } from "./dom";
 import { WhyBox } from "./explain";
 import { copyWithToast, emptyBox, errorBox, loadingBox } from "./notice";
+import { wetlandLink } from "./wetland";
 
 const MOST_LAYERS = 30;
 
@@ -190,6 +191,7 @@ export class QueryPanel {
       { class: "identified" },
       h("h4", {}, pick(layer.title), layer.synthetic ? h("span", { class: "tag synthetic" }, t("synthetic")) : null),
       info?.whatif && layer.values ? this.why.section(layer, at) : null,
+      features.map((feature) => wetlandLink(layer.id, feature.properties)),
       nothing ? h("p", { class: "hint" }, t("noFeatureHere")) : h("table", { class: "grid" }, h("tbody", {}, rows)),
       h("p", { class: "hint" }, `${pick(layer.attribution)} · ${t("version")} ${layer.version}`),
     );
