@@ -15,6 +15,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
+from corridor_scenes import permits as corridor_permits
 from pyproj import Geod, Transformer
 from sample_files import SAMPLES, write_features
 
@@ -189,7 +190,7 @@ def _bank(reach: Any, share: float, aside_m: float, length_m: float, width_m: fl
 
 
 def works_permits() -> None:
-    """Eighteen rectangles on the banks with a holder, a purpose and a term; a third of the terms has ended."""
+    """Twenty rectangles on the banks with a holder, a purpose and a term; a third of the terms has ended."""
     random = _random("works-permits")
     reaches = gpd.read_file(SAMPLES / "thematic" / "river-reaches.gpkg")
     rows = []
@@ -208,6 +209,20 @@ def works_permits() -> None:
                 "valid_from": begin,
                 "valid_to": begin.replace(year=begin.year + years, day=min(begin.day, 28)),
                 "geometry": shape,
+            }
+        )
+    # Two on planted disturbances of the synthetic scenes at Wuhan, so that a candidate there is found permitted or expired.
+    for one in corridor_permits():
+        begin = date(2024, 1, 8) if one["valid"] else date(2023, 3, 6)
+        rows.append(
+            {
+                "number": f"合成许〔{begin.year}〕{len(rows) + 1:02d}号",
+                "holder": f"合成-项目单位{len(rows) + 1:02d}",
+                "purpose": "码头",
+                "reach": "CJ05",
+                "valid_from": begin,
+                "valid_to": date(2030, 1, 8) if one["valid"] else date(2024, 3, 6),
+                "geometry": one["geometry"],
             }
         )
     frame = gpd.GeoDataFrame(rows, crs=4490)

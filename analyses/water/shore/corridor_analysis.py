@@ -20,8 +20,10 @@ from analyses.landcover.result import (
     transition_rows,
 )
 from analyses.landcover.rules import LandCoverRules, land_cover_rules
-from analyses.water.quality.rules import change_rules
+from analyses.masks import scratch_array
+from analyses.water.series.rules import change_rules
 from analyses.water.shore.corridor_change import geodesic_buffer
+from analyses.water.shore.corridor_occupation import BankZones, Occupation, bank_zones, write_banks
 from analyses.zonal import areas_in_units
 from spatial.catalog import Text
 from spatial.errors import InvalidParameter, LayerEmpty
@@ -70,6 +72,16 @@ class CorridorChangeParameters(Parameters):
             "河流图层", "River", "水面（面）或中心线、岸线（线）。", "Water surface, or lines."
         ),
     )
+    reaches: str | None = Field(
+        "river-reaches",
+        pattern=LAYER,
+        json_schema_extra=bilingual(
+            "河段名录",
+            "Register of reaches",
+            "可选：中心线沿下游方向；占用按河段和左右岸统计。",
+            "Optional: centre lines that run downstream; occupation is then told by reach and bank.",
+        ),
+    )
     distance_m: float | None = Field(
         None,
         gt=0,
@@ -112,6 +124,7 @@ class CorridorChangeAnalysis:
         InputSpec("earlier", "land-use-earlier", "raster", Text(zh="前期地类", en="Earlier map")),
         InputSpec("later", "land-use", "raster", Text(zh="后期地类", en="Later map")),
         InputSpec("river", "yangtze-han", "vector", Text(zh="河流", en="River"), extent="whole"),
+        InputSpec("reaches", "river-reaches", "vector", Text(zh="河段", en="Reaches"), optional=True, extent="whole"),
     )
     base: ClassVar[str] = "earlier"
     result_theme: ClassVar[tuple[str, ...]] = ("results", "water")
@@ -123,12 +136,13 @@ class CorridorChangeAnalysis:
     @classmethod
     def inputs_of(cls, parameters: CorridorChangeParameters) -> tuple[InputSpec, ...]:
         """The layers that the parameters name."""
-        earlier, later, river = cls.inputs
-        return (
+        earlier, later, river, reaches = cls.inputs
+        found = (
             replace(earlier, layer=parameters.earlier),
             replace(later, layer=parameters.later),
             replace(river, layer=parameters.river),
         )
+        return found if parameters.reaches is None else (*found, replace(reaches, layer=parameters.reaches))
 
     def run(
         self, inputs: Inputs, parameters: CorridorChangeParameters, outputs: Outputs, progress: Progress
@@ -138,8 +152,9 @@ class CorridorChangeAnalysis:
         Returns
         -------
         AnalysisResult
-            Raster ``change`` (uint8: kind of change, earlier and later class; 0 outside the corridor); features ``corridor``;
-            tables ``transition``, ``by_change``, ``compared``.
+            Raster ``change`` (uint8: kind of change, earlier and later class; 0 outside the corridor); features ``corridor``
+            and ``banks`` (reach and bank with its built-up, cropland and natural share and their change); tables
+            ``occupation`` (by reach, bank and class), ``banks``, ``transition``, ``by_change``, ``compared``.
 
         Raises
         ------
@@ -159,14 +174,22 @@ class CorridorChangeAnalysis:
         rule = change_rules(inputs.rules).corridor
         distance = parameters.distance_m or rule.width_m
         zone = _corridor(inputs, parameters, distance)
-        found, dm2, corridor_m2 = self._compare(inputs, outputs, rules, zone, progress)
+        zones = bank_zones(inputs.frames.get("reaches"), rule.reach_within_m + distance, layer=str(parameters.reaches))
+        occupation = Occupation(1 if zones is None else zones.count)
+        of_bank = scratch_array(inputs.scratch, "banks", inputs.grid.shape.yx, np.uint16) if zones is not None else None
+        found, dm2, corridor_m2 = self._compare(inputs, outputs, rules, zone, progress, zones, occupation, of_bank)
         if found.common_m2 == 0:
             raise LayerEmpty(
                 "廊道内没有两期都有效的像元", "no cell of the corridor is valid on both dates", layer=parameters.later
             )
         _write_corridor(outputs, zone, distance)
+        summary = occupation.summary(zones, rules)
+        if of_bank is not None:
+            write_banks(outputs, summary, np.asarray(of_bank), inputs.grid.affine, distance)
         share = found.common_m2 / corridor_m2
         tables: dict[str, Any] = {
+            "occupation": occupation.rows(zones, rules),
+            "banks": [{k: v for k, v in row.items() if k != "zone"} for row in summary],
             "transition": transition_rows(found, rules),
             "by_change": class_areas(dm2, change_titles(rules)),
             "compared": [
@@ -188,15 +211,32 @@ class CorridorChangeAnalysis:
             ),
             f"{rule.source} [{rule.tag}]",
         )
+        by_reach = Factor(
+            "reaches",
+            Text(zh="河段与岸别", en="Reach and bank"),
+            zones is not None,
+            Text(zh="左右岸面向下游", en="left and right looking downstream")
+            if zones is not None
+            else Text(zh="没有河段名录，占用不分河段", en="no register of reaches: occupation is not told by reach"),
+            f"{rule.source} [{rule.tag}]",
+        )
         note = Text(
             zh="两期分类误差会叠加成虚假变化；面积为像元计数。",
             en="errors of both maps add up to false change; areas are counts of cells.",
         )
         progress(1.0, "完成 done")
-        return AnalysisResult((factor,), tables, (note,))
+        return AnalysisResult((factor, by_reach), tables, (note,))
 
     def _compare(
-        self, inputs: Inputs, outputs: Outputs, rules: LandCoverRules, zone: Any, progress: Progress
+        self,
+        inputs: Inputs,
+        outputs: Outputs,
+        rules: LandCoverRules,
+        zone: Any,
+        progress: Progress,
+        zones: BankZones | None,
+        occupation: Occupation,
+        of_bank: NDArray[np.uint16] | None,
     ) -> tuple[Transitions, NDArray[np.int64], float]:
         """Write the raster; matrix, dm² by kind of change, m² of the corridor."""
         from affine import Affine
@@ -226,9 +266,15 @@ class CorridorChangeAnalysis:
                 np.where(inside, given[k], 0).astype(np.uint8) for k in ("earlier", "later", "change")
             )
             found.add(before, after, cell_m2[row : row + height])
+            number = (
+                np.zeros(inside.shape, np.uint16) if zones is None else zones.of_cells(affine, (0, 0, 0, 0), inside)
+            )
+            occupation.add(number, before, after, area[row : row + height])
+            if of_bank is not None:
+                of_bank[row : row + height, col : col + width] = number
             common = change > 0
-            for number, values in enumerate((change, np.where(common, before, 0), np.where(common, after, 0)), start=1):
-                out.write(row, col, values.astype(np.uint8), band=number)
+            for place, values in enumerate((change, np.where(common, before, 0), np.where(common, after, 0)), start=1):
+                out.write(row, col, values.astype(np.uint8), band=place)
             for k in range(height):
                 dm2[:] += np.bincount(change[k], minlength=256) * area[row + k]
 

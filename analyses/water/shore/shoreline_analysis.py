@@ -13,8 +13,10 @@ from analyses.water.bodies.level_area import levels_on
 from analyses.water.bodies.rules import water_body_rules
 from analyses.water.extent.rules import water_extent_rules
 from analyses.water.extent.scene_maps import InspectedScene, inspect_scenes, scene_reflectance
+from analyses.water.shore.candidate_features import ZONE_VERDICTS
 from analyses.water.shore.shoreline import ShorelineRules, Transects, edge_positions, make_transects, shoreline_rules
 from analyses.water.shore.shoreline_change import Retreat, bank_retreat, natural_share
+from analyses.water.shore.shoreline_outputs import CONTOUR_FIELDS, contour_style, contours_frame, contours_of, zones_of
 from spatial.catalog import Attribute, Text
 from spatial.errors import InvalidParameter, LayerEmpty
 from spatial.jobs.contract import (
@@ -78,6 +80,16 @@ class ShorelineParameters(Parameters):
             "With a gauge of the name, rates are at equal level.",
         ),
     )
+    zones: str | None = Field(
+        "shoreline-zones",
+        pattern=_ID,
+        json_schema_extra=bilingual(
+            "岸线四区图层",
+            "Layer of the four zones",
+            "含字段 zone；没有则人工岸段的分区无法判定。",
+            "With a field zone; without it the zone of artificial stretches cannot be told.",
+        ),
+    )
     artificial_codes: tuple[int, ...] = Field(
         (12,),
         min_length=1,
@@ -90,7 +102,7 @@ class ShorelineParameters(Parameters):
     )
 
 
-def _fields() -> tuple[Attribute, ...]:
+def _fields(rules: ShorelineRules) -> tuple[Attribute, ...]:
     rows: tuple[tuple[str, str, str, str, str | None], ...] = (
         ("transect", "integer", "断面", "Transect", None),
         ("chainage_m", "number", "沿岸桩号", "Chainage", "m"),
@@ -102,16 +114,23 @@ def _fields() -> tuple[Attribute, ...]:
         ("level_slope", "number", "每米水位的岸线移动", "Shift for a metre of level", "1"),
         ("alert", "boolean", "崩岸预警", "Alert of bank retreat", None),
         ("shore", "string", "岸段类型", "Kind of shore", None),
+        ("zone", "string", "岸线分区", "Zone of the shoreline", None),
+        ("zone_verdict", "string", "人工岸段分区是否允许", "Artificial shore allowed in the zone", None),
     )
     kinds = {
         "natural": {"zh": "自然", "en": "natural"},
         "artificial": {"zh": "人工", "en": "artificial"},
         "unknown": {"zh": "未评价", "en": "not assessed"},
     }
+    domains = {
+        "shore": kinds,
+        "zone": {zone.id: zone.title.model_dump() for zone in rules.zones.list},
+        "zone_verdict": {name: text.model_dump() for name, text in ZONE_VERDICTS.items()},
+    }
     return tuple(
         Attribute.model_validate(
             {"name": name, "type": kind, "title": {"zh": zh, "en": en}, "unit": unit}
-            | ({"domain": kinds} if name == "shore" else {})
+            | ({"domain": domains[name]} if name in domains else {})
         )
         for name, kind, zh, en, unit in rows
     )
@@ -135,6 +154,7 @@ class ShorelineWatch:
         InputSpec("lakes", "lakes", "vector", Text(zh="湖泊", en="Lakes"), extent="whole"),
         InputSpec("levels", "lake-levels", "vector", Text(zh="湖库水位", en="Lake levels"), True, extent="whole"),
         InputSpec("land_use", "land-use", "raster", Text(zh="土地利用", en="Land use"), True, "nearest"),
+        InputSpec("zones", "shoreline-zones", "vector", Text(zh="岸线四区", en="Four zones"), True),
     )
     base: ClassVar[str] = "scenes"
     result_theme: ClassVar[tuple[str, ...]] = ("results", "water")
@@ -143,8 +163,10 @@ class ShorelineWatch:
     @classmethod
     def inputs_of(cls, parameters: ShorelineParameters) -> tuple[InputSpec, ...]:
         """The collection and layers that the parameters name."""
-        scenes, lakes, levels, land = cls.inputs
+        scenes, lakes, levels, land, zones = cls.inputs
         found = [replace(scenes, layer=parameters.collection), replace(lakes, layer=parameters.lakes), land]
+        if parameters.zones is not None:
+            found.append(replace(zones, layer=parameters.zones))
         return (*found, replace(levels, layer=parameters.levels)) if parameters.levels is not None else tuple(found)
 
     def run(
@@ -155,7 +177,8 @@ class ShorelineWatch:
         Returns
         -------
         AnalysisResult
-            Features ``transects``; tables ``positions`` (one row a scene), ``scenes``, ``totals``.
+            Features ``transects`` and ``contours`` (water edge of the last clear scene of each year);
+            tables ``positions`` (one row a scene), ``scenes``, ``totals``.
 
         Raises
         ------
@@ -183,6 +206,7 @@ class ShorelineWatch:
             )
         window = _window(transects, inputs.grid)
         positions = np.full((len(used), len(transects.origin)), np.nan)
+        contours: dict[int, tuple[str, Any, Any]] = {}
         for number, scene in enumerate(used):
             bands, mask = scene_reflectance(series, scene, window, extent_rules)
             green, swir = bands["green"], bands["swir1"]
@@ -191,8 +215,17 @@ class ShorelineWatch:
             if mask is not None:
                 index[mask != 0] = np.nan
             row, col = window[:2]
-            affine = inputs.grid.affine * type(inputs.grid.affine).translation(col, row)
+            affine = inputs.grid.affine @ type(inputs.grid.affine).translation(col, row)
             positions[number] = edge_positions(transects, index, affine, threshold=rules.transects.index_threshold)
+            edge_lines = contours_of(
+                index,
+                affine,
+                transects,
+                threshold=rules.transects.index_threshold,
+                clear_share=0.0 if scene.check is None else scene.check.clear_share * scene.check.valid_share,
+            )
+            if edge_lines is not None:
+                contours[scene.time.year] = (scene.id, scene.time, edge_lines)
             progress(0.1 + 0.8 * (number + 1) / len(used), "断面水边线 water edges")
         first, positions, used = _one_a_day(used, positions)
         level = gauge_of(inputs.frames.get("levels"), parameters.lake, gauge_rule)
@@ -206,10 +239,20 @@ class ShorelineWatch:
         share, kind = natural_share(
             transects, edge, _artificial(inputs.rasters.get("land_use"), inputs.grid, parameters), rules
         )
+        zone, verdict = zones_of(transects, edge, kind == 0, inputs.frames.get("zones"), rules)
+        if contours:
+            outputs.features(
+                "contours",
+                contours_frame(contours),
+                fields=CONTOUR_FIELDS,
+                title=Text(zh=f"{parameters.lake}水边线", en=f"Water edges of {parameters.lake}"),
+                style=contour_style(list(contours)),
+                time_field="time",
+            )
         outputs.features(
             "transects",
-            _frame(transects, found, kind),
-            fields=_fields(),
+            _frame(transects, found, kind).assign(zone=zone, zone_verdict=verdict),
+            fields=_fields(rules),
             title=Text(zh=f"{parameters.lake}岸线断面", en=f"Transects of the shore of {parameters.lake}"),
             style={
                 "type": "categories",
@@ -246,13 +289,15 @@ class ShorelineWatch:
                     "assessed": int(np.isfinite(found.rate_m_per_year).sum()),
                     "alerts": int(found.alert.sum()),
                     "natural_share": None if share is None else round(share, 4),
+                    "artificial_forbidden": sum(one == "forbidden" for one in verdict),
+                    "contours": len(contours),
                     "at_equal_level": levels is not None,
                     "threshold": rules.transects.index_threshold,
                 }
             ],
         }
         progress(1.0, "完成 done")
-        return AnalysisResult(_factors(rules, levels is not None, share), tables)
+        return AnalysisResult(_factors(rules, levels is not None, share, "zones" in inputs.frames), tables)
 
 
 def _ring(lakes: geopandas.GeoDataFrame, name: str, grid: GeoBox) -> Any:
@@ -346,7 +391,7 @@ def _frame(transects: Transects, found: Retreat, kind: NDArray[np.int8]) -> geop
     )
 
 
-def _factors(rules: ShorelineRules, at_level: bool, share: float | None) -> tuple[Factor, ...]:
+def _factors(rules: ShorelineRules, at_level: bool, share: float | None, zoned: bool) -> tuple[Factor, ...]:
     return (
         Factor(
             "level",
@@ -363,5 +408,13 @@ def _factors(rules: ShorelineRules, at_level: bool, share: float | None) -> tupl
             Text(zh="按岸带土地利用" if share is not None else "没有土地利用数据",
                  en="by land use beside the shore" if share is not None else "no land use"),
             rules.natural.source,
+        ),
+        Factor(
+            "zones",
+            Text(zh="岸线四区", en="Four zones of the shoreline"),
+            zoned,
+            Text(zh="人工岸段已按分区核对" if zoned else "没有四区图层，无法判定",
+                 en="artificial stretches checked by zone" if zoned else "no layer of the zones: cannot be told"),
+            rules.zones.source,
         ),
     )  # fmt: skip
