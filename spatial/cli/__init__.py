@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from spatial.cli import analysis, data, diagnosis, documents, jobs, reports, scenes, serving
+from spatial.cli import analysis, data, diagnosis, documents, jobs, observation, reports, scenes, serving
 from spatial.cli.console import report_error, say
 
 __all__ = ["app", "main"]
@@ -29,6 +29,7 @@ data.register(app)
 analysis.register(app)
 reports.register(app)
 scenes.register(app)
+observation.register(app)
 jobs.register(app)
 diagnosis.register(app)
 documents.register(app)

@@ -91,12 +91,11 @@ def watch(
     as_json: Json = False,
 ) -> None:
     """Look at the collections once, or again and again until Ctrl-C; one line of JSON a run with ``--json``."""
-    from spatial.scenes.collection import collection_ids
     from spatial.watch.schedule import watch_collection
 
     while True:
         with open_store() as store:
-            for name in collection or collection_ids(store.settings.scenes_dir):
+            for name in collection or _watched(store.settings.scenes_dir):
                 with progress_bar(name) as progress:
                     try:
                         report = watch_collection(store, name, progress=progress)
@@ -110,6 +109,19 @@ def watch(
         if every is None:
             return
         time.sleep(every)
+
+
+def _watched(folder: Path) -> list[str]:
+    """Collections whose document names no other analysis than the water watch; one that cannot be read tells so when it runs."""
+    from spatial.scenes.collection import collection_ids, open_collection
+
+    def water(name: str) -> bool:
+        try:
+            return open_collection(folder, name).analysis == "water-watch"
+        except SpatialError:
+            return True
+
+    return [name for name in collection_ids(folder) if water(name)]
 
 
 def _tell(report: WatchReport, as_json: bool) -> None:
@@ -134,7 +146,7 @@ def sample_command() -> list[str]:
     """The program that makes the sample scenes, and where they go."""
     from spatial.settings import PROJECT_ROOT, settings
 
-    script = PROJECT_ROOT / "data-samples" / "scripts" / "water_scenes.py"
+    script = PROJECT_ROOT / "data-samples" / "scripts" / "sample_scenes.py"
     return [sys.executable, str(script), str(settings().scenes_dir)]
 
 

@@ -48,6 +48,7 @@ def demo(host: Host = None, port: Port = None, workers: Workers = None, as_json:
         settings = _settings(host, port, workers)
     listening = _bind(settings)
     published = _publish_missing()
+    _sample_observations()
     with _worker_process(), _sample_scenes(settings):
         _serve(settings, listening, as_json, extra={"published": published})
 
@@ -147,11 +148,25 @@ def _publish_missing() -> list[str]:
             return [found["id"] for found in publish_layers(store, wanted, progress)]
 
 
+def _sample_observations() -> None:
+    """Make the sample flights, snapshots and readings where nothing was observed yet; a few seconds."""
+    from spatial.cli.observation import samples_missing, samples_program
+
+    with open_store() as store:
+        if not samples_missing(store):
+            return
+    note("正在生成四源示例（几秒）", "making the samples of drones, cameras and sensors (seconds)")
+    done = subprocess.run(samples_program(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        # A demo without these samples is still a demo.
+        note(f"四源示例未生成：{done.stderr[-300:]}", f"the samples were not made: {done.stderr[-300:]}")
+
+
 @contextlib.contextmanager
 def _sample_scenes(settings: Settings) -> Iterator[None]:
     """Make the sample scenes beside the server, when there are none, and put the watch over them into the queue."""
     from spatial.cli.scenes import sample_command
-    from spatial.scenes.collection import collection_ids
+    from spatial.scenes.collection import collection_ids, open_collection
 
     if collection_ids(settings.scenes_dir) or settings.scenes_path is not None:
         yield
@@ -165,9 +180,10 @@ def _sample_scenes(settings: Settings) -> Iterator[None]:
         if process.wait() == 0:
             with open_store() as store:
                 for name in collection_ids(settings.scenes_dir):
-                    queue.submit(
-                        store.state, "water-watch", {"collection": name}, limit=settings.queue_limit, publish=True
-                    )
+                    analysis = open_collection(settings.scenes_dir, name).analysis
+                    if not analysis:  # a collection that others read beside their own
+                        continue
+                    queue.submit(store.state, analysis, {"collection": name}, limit=settings.queue_limit, publish=True)
 
     from spatial.jobs import queue
 

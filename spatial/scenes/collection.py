@@ -181,6 +181,11 @@ class SceneCollection:
         return digest.hexdigest()[:16]
 
     @property
+    def analysis(self) -> str:
+        """The analysis that a watch over the collection runs: ``onemap:analysis`` of its document, default the water watch."""
+        return str(self.document.get("onemap:analysis", "water-watch"))
+
+    @property
     def cell_arcsec(self) -> float:
         """Side of a cell of the grid on which runs work, seconds of arc; from ``gsd`` (30 m → 1″, 10 m → 1/3″)."""
         gsd = self.document.get("summaries", {}).get("gsd") or [item.properties.get("gsd", 30) for item in self.items]

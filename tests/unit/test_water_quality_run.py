@@ -26,10 +26,10 @@ import sample_analyses as sample
 from analyses.water.quality.analysis import WaterQuality
 from analyses.water.quality.masks import Reason
 from analyses.water.quality.parameters import WaterQualityParameters
-from analyses.water.quality.rules import surface_water_rules
 from analyses.water.quality.series import joined_series, matchups
 from analyses.water.quality.station_analysis import StationQuality, StationQualityParameters
 from analyses.water.quality.station_checks import check_series
+from analyses.water.quality.station_rules import surface_water_rules
 from analyses.water.shore.corridor_analysis import CorridorChangeAnalysis, CorridorChangeParameters
 from spatial.catalog import Attribute, Band, Layer, Source, Text
 from spatial.errors import CRSMismatch, InvalidParameter, LayerEmpty, QualityViolation

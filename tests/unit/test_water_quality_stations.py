@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from analyses.water.quality.bloom import bloom_cells, bloom_share, macrophytes
 from analyses.water.quality.masks import Reason, near_land, reasons
-from analyses.water.quality.rules import bloom_rules, optical_rules, surface_water_rules, trophic_rules
+from analyses.water.quality.rules import bloom_rules, optical_rules, trophic_rules
 from analyses.water.quality.station_checks import check_series, flatlines, spikes
+from analyses.water.quality.station_rules import surface_water_rules
 from analyses.water.quality.surface_water_class import (
     BELOW_FIVE,
     classify,

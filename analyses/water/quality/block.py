@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from analyses.landcover.features import read_band
 from analyses.water import classes
 from analyses.water.quality.bloom import bloom_cells
 from analyses.water.quality.calibration import Calibration
@@ -16,7 +15,7 @@ from analyses.water.quality.masks import Reason, reasons
 from analyses.water.quality.optical_quality import ALGORITHMS, Estimate, Spectrum, compute, ndci_level
 from analyses.water.quality.rules import BloomRules, OpticalRules
 from spatial.catalog import Text
-from spatial.errors import InvalidParameter
+from spatial.errors import GridMismatch, InvalidParameter
 
 if TYPE_CHECKING:
     from affine import Affine
@@ -24,13 +23,48 @@ if TYPE_CHECKING:
 
     from analyses.blocks import Arrays, Window
     from analyses.water.quality.rules import ReflectanceKind, Sensor
-    from spatial.jobs.contract import RasterInput
 
-__all__ = ["BINS", "Block", "Formula", "Source", "choose"]
+__all__ = ["BINS", "BandReader", "Block", "Formula", "Source", "choose"]
 
 BINS = 2000
 """Bins of NDCI over −1–1: the median of a lake is known to 0.001."""
 NOT_JUDGED, NO_BLOOM, BLOOM = 0, 1, 2
+
+
+class BandReader(Protocol):
+    """What is read here: a raster (`spatial.jobs.contract.RasterInput`), or the bands of a scene that look like one."""
+
+    @property
+    def layer_id(self) -> str:
+        """Where the values come from, for messages."""
+        ...
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Names of the bands in their order."""
+        ...
+
+    def read(self, row: int, col: int, height: int, width: int, *, band: int = 1) -> NDArray[np.float32]:
+        """float32 (height, width), NaN = nodata."""
+        ...
+
+
+def read_band(raster: BandReader, row: int, col: int, height: int, width: int, band: int = 1) -> NDArray[np.float32]:
+    """One band of a window.
+
+    Raises
+    ------
+    GridMismatch
+        If the reader does not keep to the run's grid.
+    """
+    values = raster.read(row, col, height, width, band=band)
+    if values.shape != (height, width):
+        raise GridMismatch(
+            f"图层 {raster.layer_id} 返回 {values.shape}，应为 {(height, width)}，请先重采样到运行格网",
+            f"layer {raster.layer_id} gave {values.shape}, expected {(height, width)}; resample it to the run's grid",
+            layer=raster.layer_id,
+        )
+    return values
 
 
 @dataclass(frozen=True)
@@ -38,7 +72,7 @@ class Source:
     """A raster with its declared reflectance."""
 
     role: str
-    raster: RasterInput
+    raster: BandReader
     kind: ReflectanceKind
     sensor: Sensor
     sun_zenith_deg: float | None
@@ -102,8 +136,8 @@ class Block:
 
     formulas: Mapping[str, Formula]
     estimates: tuple[str, ...]
-    water: RasterInput | None
-    plants: RasterInput | None
+    water: BandReader | None
+    plants: BandReader | None
     rules: OpticalRules
     bloom: BloomRules
     affine: Affine
@@ -122,7 +156,7 @@ class Block:
         wide = (row - halo, col - halo, height + 2 * halo, width + 2 * halo)
         inner = (slice(halo, halo + height), slice(halo, halo + width))
         lakes = self._lakes(wide)
-        found = {name: self._compute(name, wide) for name in self.formulas if ALGORITHMS[name].is_index}
+        found = {name: self.compute(name, wide) for name in self.formulas if ALGORITHMS[name].is_index}
         spectra = self._spectra(wide)
         fai = found["fai"].values if "fai" in found else None
         floating = None
@@ -144,7 +178,7 @@ class Block:
         for name, estimate in found.items():
             out[name] = np.where(judged, estimate.values[inner], np.nan).astype(np.float32)
         for name in self.estimates:
-            out[name] = np.where(judged, self._compute(name, window).values, np.nan).astype(np.float32)
+            out[name] = np.where(judged, self.compute(name, window).values, np.nan).astype(np.float32)
         level = np.zeros((height, width), dtype=np.uint8)
         if "ndci" in out:
             level = ndci_level(out["ndci"], self.rules)
@@ -155,9 +189,11 @@ class Block:
         out["bloom"] = bloom
         if self.calibration is not None:
             out["concentration"] = self.calibration.predict(out["ndci"])
+        out["lake_of"] = lakes
         return out | self._sums(window, lakes, reason, bloom, out.get("ndci"))
 
-    def _compute(self, name: str, window: Window) -> Estimate:
+    def compute(self, name: str, window: Window) -> Estimate:
+        """One formula in a window, masked by nothing."""
         formula = self.formulas[name]
         spectrum = formula.source.spectrum(window, formula.bands, formula.kind)
         return compute(name, spectrum, self.rules)
@@ -186,6 +222,12 @@ class Block:
         for band in spectra.values():
             codes[~np.isfinite(band)] = classes.NODATA
         return codes
+
+    def codes(self, window: Window) -> NDArray[np.uint8] | None:
+        """Water map of a window; None where there is no map."""
+        if self.water is None:
+            return None
+        return self._codes(window, np.zeros(window[2:], dtype=np.int32), {})
 
     def _plants(self, window: Window) -> NDArray[np.bool_] | None:
         if self.plants is None:

@@ -1,4 +1,4 @@
-"""The rule files of water quality, bloom, trophic state and change, checked when they are read (``layers/rules/*.yml``)."""
+"""The rule files of optical water quality, bloom and trophic state, checked when they are read (``layers/rules/*.yml``)."""
 
 from __future__ import annotations
 
@@ -14,16 +14,13 @@ from spatial.catalog import Text
 
 __all__ = [
     "BloomRules",
-    "ChangeRules",
-    "Indicator",
     "Level",
     "OpticalRules",
-    "SurfaceWaterRules",
+    "RuleFile",
+    "RuleRow",
     "TrophicRules",
     "bloom_rules",
-    "change_rules",
     "optical_rules",
-    "surface_water_rules",
     "trophic_rules",
 ]
 
@@ -31,11 +28,15 @@ ReflectanceKind = Literal["rho_w", "rrs", "rho_rc", "rho_s", "toa"]
 Sensor = Literal["sentinel2", "landsat8"]
 
 
-class _Row(BaseModel):
+class RuleRow(BaseModel):
+    """One row of a rule."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
-class _File(BaseModel):
+class RuleFile(BaseModel):
+    """What every rule file states."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     title: Text
@@ -44,7 +45,7 @@ class _File(BaseModel):
     valid_to: date | None
 
 
-class Level(_Row):
+class Level(RuleRow):
     """One class of a scale: below `below` (open) or up to `to` (closed); the last has neither."""
 
     code: int = Field(ge=1, le=249)
@@ -123,7 +124,7 @@ class Oc3Rule(OpticalRule):
     clear_red_below: float
 
 
-class BandFit(_Row):
+class BandFit(RuleRow):
     """A, B and C of the saturating form A ρ/(1 − ρ/C) + B at one wavelength."""
 
     nm: float
@@ -189,7 +190,7 @@ class WavelengthsRule(Sourced):
     sensors: dict[Sensor, dict[str, float]]
 
 
-class NdciLevel(_Row):
+class NdciLevel(RuleRow):
     """One relative level of NDCI."""
 
     code: int
@@ -218,6 +219,9 @@ class MasksRule(Sourced):
     saturation: float
     least_clear_percent: float = Field(ge=0, le=100)
     plausible: Range
+    dim_below: float = Field(gt=0)
+    least_series_cells: int = Field(ge=1)
+    station_window: int = Field(ge=1)
 
 
 class CalibrationRule(Sourced):
@@ -228,7 +232,7 @@ class CalibrationRule(Sourced):
     folds: int = Field(ge=3)
 
 
-class OpticalRules(_File):
+class OpticalRules(RuleFile):
     """All rules of the optical formulas."""
 
     id: Literal["optical-quality"]
@@ -253,7 +257,7 @@ class OpticalRules(_File):
 # Trophic state and bloom
 
 
-class TliIndicator(_Row):
+class TliIndicator(RuleRow):
     """One indicator of TLI: 10 (a + b ln x), r its correlation with chlorophyll a."""
 
     id: str
@@ -277,7 +281,7 @@ class TliRule(Sourced):
         return {row.id: row for row in self.indicators}
 
 
-class CarlsonIndicator(_Row):
+class CarlsonIndicator(RuleRow):
     """TSI = a + b ln x."""
 
     id: str
@@ -292,7 +296,7 @@ class CarlsonRule(Sourced):
     indicators: tuple[CarlsonIndicator, ...]
 
 
-class TrophicRules(_File):
+class TrophicRules(RuleFile):
     """All rules of the trophic state."""
 
     id: Literal["trophic-state"]
@@ -324,7 +328,7 @@ class CoverageRule(Sourced):
     least_cells: int = Field(ge=1)
 
 
-class BloomRules(_File):
+class BloomRules(RuleFile):
     """All rules of bloom."""
 
     id: Literal["bloom"]
@@ -332,155 +336,6 @@ class BloomRules(_File):
     macrophytes: MacrophyteRule
     grades: LevelsRule
     coverage: CoverageRule
-
-
-# Surface water class and station checks
-
-
-class Indicator(_Row):
-    """One item of GB 3838 with the limits of classes I–V."""
-
-    id: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    title: Text
-    unit: str
-    kind: Literal["at_most", "at_least", "range"] = "at_most"
-    limits: tuple[float, ...] = ()
-    lake_limits: tuple[float, ...] = ()
-    assessed: bool = True
-    saturation_percent_class_1: float | None = None
-    plausible: Range
-
-    @model_validator(mode="after")
-    def _limits_in_order(self) -> Self:
-        for name, limits in (("limits", self.limits), ("lake_limits", self.lake_limits)):
-            if not limits:
-                continue
-            if self.kind == "range":
-                if len(limits) != 2 or limits[0] >= limits[1]:
-                    raise ValueError(f"{self.id}.{name}: a range has a lower and an upper end")
-            elif len(limits) != 5:
-                raise ValueError(f"{self.id}.{name}: five limits, one a class")
-            elif list(limits) != sorted(limits, reverse=self.kind == "at_least"):
-                raise ValueError(f"{self.id}.{name}: limits must get easier from class to class")
-        if self.assessed and not self.limits:
-            raise ValueError(f"{self.id} is assessed but has no limits")
-        return self
-
-    def limits_of(self, *, lake: bool) -> tuple[float, ...]:
-        """Limits that hold in a lake or in a river."""
-        return self.lake_limits if lake and self.lake_limits else self.limits
-
-
-class IndicatorsRule(Sourced):
-    """The items of GB 3838."""
-
-    list: tuple[Indicator, ...] = Field(min_length=1)
-
-    @cached_property
-    def by_id(self) -> dict[str, Indicator]:
-        """Item by id."""
-        return {row.id: row for row in self.list}
-
-
-class UnitsRule(Sourced):
-    """Factors from a unit to the one of the limits."""
-
-    factors: dict[str, dict[str, float]]
-    as_ion: dict[str, dict[str, float]]
-
-
-class DrinkingRule(Sourced):
-    """Supplementary items of drinking-water sources, mg/L."""
-
-    worst_class: int
-    limits: dict[str, float]
-
-
-class PeriodRule(Sourced):
-    """When a year can be assessed."""
-
-    least_months_of_year: int = Field(ge=1, le=12)
-
-
-class ChecksRule(Sourced):
-    """Checks of station data."""
-
-    hampel_half_window: int = Field(ge=1)
-    hampel_sigmas: float = Field(gt=0)
-    spike_ratio: float = Field(gt=1)
-    flatline_length: int = Field(ge=2)
-    gap_ratio: float = Field(gt=1)
-    half_detection_limit: bool
-    exempt_from_flatline: tuple[str, ...] = ()
-    exempt_from_spikes: tuple[str, ...] = ()
-
-
-class SurfaceWaterRules(_File):
-    """All rules of the class of surface water."""
-
-    id: Literal["surface-water-class"]
-    indicators: IndicatorsRule
-    units: UnitsRule
-    drinking_water: DrinkingRule
-    period: PeriodRule
-    checks: ChecksRule
-
-
-# Change
-
-
-class TrendRule(Sourced):
-    """Tests of a trend."""
-
-    alpha: float = Field(gt=0, lt=0.5)
-    least_observations: int = Field(ge=4)
-    least_seasons: int = Field(ge=2)
-
-
-class CusumRule(Sourced):
-    """Page's CUSUM."""
-
-    slack: float = Field(ge=0)
-    decision: float = Field(gt=0)
-    reference_share: float = Field(gt=0, lt=1)
-    least_reference: int = Field(ge=3)
-
-
-class PettittRule(Sourced):
-    """Pettitt's test."""
-
-    alpha: float = Field(gt=0, lt=0.5)
-
-
-class ConfirmationRule(Sourced):
-    """When an alert is confirmed."""
-
-    observations: int = Field(ge=1)
-    longest_gap_days: float = Field(gt=0)
-
-
-class SeasonRule(Sourced):
-    """What counts as the same season."""
-
-    window_days: float = Field(gt=0, lt=183)
-
-
-class CorridorRule(Sourced):
-    """The corridor along a river."""
-
-    width_m: float = Field(gt=0)
-
-
-class ChangeRules(_File):
-    """All rules of change in series."""
-
-    id: Literal["change-alerts"]
-    trend: TrendRule
-    cusum: CusumRule
-    pettitt: PettittRule
-    confirmation: ConfirmationRule
-    season: SeasonRule
-    corridor: CorridorRule
 
 
 def optical_rules(rules: Mapping[str, Any]) -> OpticalRules:
@@ -496,13 +351,3 @@ def trophic_rules(rules: Mapping[str, Any]) -> TrophicRules:
 def bloom_rules(rules: Mapping[str, Any]) -> BloomRules:
     """Rules of bloom out of all rule files (`LayerDefinitionInvalid` if missing or broken)."""
     return read_rules(rules, "bloom", BloomRules)
-
-
-def surface_water_rules(rules: Mapping[str, Any]) -> SurfaceWaterRules:
-    """Rules of the class of surface water out of all rule files (`LayerDefinitionInvalid` if missing or broken)."""
-    return read_rules(rules, "surface_water_class", SurfaceWaterRules)
-
-
-def change_rules(rules: Mapping[str, Any]) -> ChangeRules:
-    """Rules of change in series out of all rule files (`LayerDefinitionInvalid` if missing or broken)."""
-    return read_rules(rules, "change_alerts", ChangeRules)

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from analyses.water.quality.rules import change_rules, surface_water_rules, trophic_rules
+from analyses.water.quality.outfalls import chainages, outfall_rows, source_rows, write_sources
+from analyses.water.quality.rules import trophic_rules
 from analyses.water.quality.series import joined_series
 from analyses.water.quality.station_checks import CheckedSeries, check_series
 from analyses.water.quality.station_output import write_sections, write_series
 from analyses.water.quality.station_quality import Section, alert_rows, annual_rows, observation_rows, trend_rows
+from analyses.water.quality.station_rules import surface_water_rules
 from analyses.water.quality.surface_water_class import target_share
+from analyses.water.series.rules import change_rules
 from spatial.catalog import Text
 from spatial.errors import CRSMismatch, InvalidParameter, LayerEmpty, QualityViolation
 from spatial.jobs.contract import (
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
     import geopandas
     import pandas
 
-    from analyses.water.quality.rules import SurfaceWaterRules
+    from analyses.water.quality.station_rules import SurfaceWaterRules
 
 __all__ = ["StationQuality", "StationQualityParameters"]
 
@@ -64,6 +67,36 @@ class StationQualityParameters(Parameters):
             "Layer of satellite series",
             "水质遥感分析的湖泊序列；与断面按水体名称并到同一张表。",
             "Lake series of the analysis water-quality; joined with the sections by the name of the water body.",
+        ),
+    )
+    outfalls: str | None = Field(
+        "outfalls",
+        pattern=LAYER,
+        json_schema_extra=bilingual(
+            "排污口图层",
+            "Layer of outfalls",
+            "可选：字段 name、water_body；列出断面上游（沿桩号）或同一湖泊的排污口。",
+            "Optional: fields name, water_body; outfalls above a section (by chainage) or in the same lake are listed.",
+        ),
+    )
+    sources: str | None = Field(
+        "water-sources",
+        pattern=LAYER,
+        json_schema_extra=bilingual(
+            "水源地图层",
+            "Layer of drinking-water sources",
+            "可选：字段 name、zone_km2、target_class；给出保护区与水质状况。",
+            "Optional: fields name, zone_km2, target_class; state of the protection zone and of the water.",
+        ),
+    )
+    reaches: str | None = Field(
+        "river-reaches",
+        pattern=LAYER,
+        json_schema_extra=bilingual(
+            "河段名录",
+            "Register of reaches",
+            "可选：字段 water、from_m、to_m，桩号向下游递增；没有则河流断面不判上游。",
+            "Optional: water, from_m, to_m, chainage rising downstream; without it nothing is upstream of a river section.",
         ),
     )
     year: int | None = Field(
@@ -161,6 +194,13 @@ class StationQuality:
         if parameters.satellite is not None:
             title = Text(zh="卫星序列", en="Satellite series")
             found.append(InputSpec("satellite", parameters.satellite, "vector", title, extent="whole"))
+        for role, layer, title in (
+            ("outfalls", parameters.outfalls, Text(zh="排污口", en="Outfalls")),
+            ("sources", parameters.sources, Text(zh="水源地", en="Drinking-water sources")),
+            ("reaches", parameters.reaches, Text(zh="河段", en="Reaches")),
+        ):
+            if layer is not None:
+                found.append(InputSpec(role, layer, "vector", title, optional=True, extent="whole"))
         return tuple(found)
 
     def run(
@@ -172,7 +212,8 @@ class StationQuality:
         -------
         AnalysisResult
             Features ``sections`` (one point a section, the year's class), ``series`` (stations: checked values and class of
-            every observation); tables ``sections``, ``targets`` (by year), ``annual``, ``flags``, ``flag_counts``,
+            every observation), ``sources`` (protection of each drinking-water source); tables ``outfalls`` (those above each
+            section), ``sources``, ``sections``, ``targets`` (by year), ``annual``, ``flags``, ``flag_counts``,
             ``trends``, ``alerts``, ``joined``.
 
         Raises
@@ -222,7 +263,11 @@ class StationQuality:
         progress(0.9, "写出 writing")
         places = frame.drop_duplicates(parameters.station_field).set_index(frame[parameters.station_field].name)
         where = {str(name): point for name, point in places.geometry.items()}
-        write_sections(outputs, tables["sections"], where, year)
+        unknown = self._pressures(inputs, sections, where, tables, water)
+        write_sections(outputs, tables["sections"], where, year, told=tables.get("outfalls"), unknown=unknown)
+        write_sources(outputs, tables.get("sources", []))
+        for row in tables.get("sources", []):
+            del row["place"]
         write_series(outputs, table, observations, where, units | extra, water)
         progress(1.0, "完成 done")
         return AnalysisResult(self._factors(tables, items, water, checked, joined), tables, _notes(tables, year))
@@ -256,6 +301,26 @@ class StationQuality:
         )
         return _with_extra(checked, frame, parameters), items
 
+    def _pressures(
+        self,
+        inputs: Inputs,
+        sections: Mapping[str, Section],
+        where: Mapping[str, Any],
+        tables: dict[str, Any],
+        water: SurfaceWaterRules,
+    ) -> list[str]:
+        """Outfalls above the sections and the state of the sources, as tables; sections whose upstream is not known."""
+        outfalls, sources = inputs.frames.get("outfalls"), inputs.frames.get("sources")
+        told = {name: (s.body, s.lake, where[name]) for name, s in sections.items()}
+        unknown: list[str] = []
+        if outfalls is not None:
+            rivers = chainages(inputs.frames.get("reaches"))
+            tables["outfalls"], unknown = outfall_rows(told, outfalls, rivers, water.influence)
+        if sources is not None:
+            classes = {row["station"]: row["class"] for row in tables["sections"]}
+            tables["sources"] = source_rows(sources, told, classes, outfalls, water.influence)
+        return unknown
+
     def _joined(
         self, satellite: geopandas.GeoDataFrame, table: pandas.DataFrame, units: Mapping[str, str]
     ) -> list[dict[str, Any]]:
@@ -269,6 +334,9 @@ class StationQuality:
                 f"they have {', '.join(map(str, satellite.columns))}",
                 parameter="satellite",
             )
+        if "flags" in satellite.columns:
+            # What the run over the scenes flagged (too little seen, not ρw …) is no observation to hold a station against.
+            satellite = satellite[satellite["flags"].fillna("").astype(str).eq("")]
         return joined_series(table, satellite.rename(columns={name: "body"}), units, columns)
 
     def _factors(
@@ -301,6 +369,16 @@ class StationQuality:
                 f"{water.checks.source} [{water.checks.tag}]",
             )
         )
+        for id, title in (
+            ("outfalls", Text(zh="排污口", en="Outfalls")),
+            ("sources", Text(zh="水源地", en="Drinking-water sources")),
+        ):
+            rows = len(tables.get(id, []))
+            note = Text(zh=f"{rows} 行，见表 {id}", en=f"{rows} rows, table {id}")
+            if id not in tables:
+                note = Text(zh="没有图层", en="no layer")
+            rule = water.influence
+            found.append(Factor(id, title, id in tables, note, f"{rule.source} [{rule.tag}]"))
         count = len(tables.get("joined", []))
         found.append(
             Factor(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas
     from numpy.typing import NDArray
 
-    from analyses.water.quality.rules import ChecksRule, SurfaceWaterRules
+    from analyses.water.quality.station_rules import ChecksRule, SurfaceWaterRules
 
 __all__ = ["REASONS", "CheckedSeries", "check_series", "flatlines", "spikes"]
 
@@ -94,7 +94,7 @@ def spikes(values: NDArray[np.float64], rule: ChecksRule) -> tuple[NDArray[np.bo
     Examples
     --------
     >>> from datetime import date
-    >>> from analyses.water.quality.rules import ChecksRule
+    >>> from analyses.water.quality.station_rules import ChecksRule
     >>> rule = ChecksRule(title=Text(zh="检", en="c"), source="s", tag="own", valid_from=date(2026, 1, 1),
     ...     hampel_half_window=3, hampel_sigmas=4, spike_ratio=2.5, flatline_length=4, gap_ratio=1.9,
     ...     half_detection_limit=True)

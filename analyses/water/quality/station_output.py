@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from analyses.water.quality.surface_water_class import CLASSES, COLOURS
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import geopandas
     import pandas
 
-    from analyses.water.quality.rules import SurfaceWaterRules
+    from analyses.water.quality.station_rules import SurfaceWaterRules
     from spatial.jobs.contract import Outputs
 
 __all__ = ["write_sections", "write_series"]
@@ -60,9 +60,22 @@ def _text(name: str, zh: str, en: str, **more: Any) -> Attribute:
     return Attribute(name=name, type=more.pop("type", "string"), title=Text(zh=zh, en=en), **more)
 
 
-def write_sections(outputs: Outputs, rows: list[dict[str, Any]], where: Mapping[str, Any], year: int) -> None:
-    """One point a section with the class of the year."""
+def write_sections(
+    outputs: Outputs,
+    rows: list[dict[str, Any]],
+    where: Mapping[str, Any],
+    year: int,
+    *,
+    told: Sequence[Mapping[str, Any]] | None = None,
+    unknown: Sequence[str] = (),
+) -> None:
+    """One point a section with the class of the year, and how many outfalls act on it (None: not known)."""
     import pandas
+
+    def count(station: str, wanted: Callable[[Mapping[str, Any]], bool]) -> int | None:
+        if told is None or station in unknown:
+            return None
+        return sum(1 for row in told if row["station"] == station and wanted(row))
 
     frame = pandas.DataFrame(
         [
@@ -77,10 +90,13 @@ def write_sections(outputs: Outputs, rows: list[dict[str, Any]], where: Mapping[
                 "tli": row["tli"],
                 "trophic": row["trophic_zh"],
                 "months": row["months"],
+                "outfalls": count(row["station"], lambda found: True),
+                "outfalls_open": count(row["station"], lambda found: found["status"] != "done"),
             }
             for row in rows
         ]
     ).astype({"target": "Int64", "reached": "boolean", "tli": "Float64", "months": "Int64", "year": "Int64"})
+    frame = frame.astype({"outfalls": "Int64", "outfalls_open": "Int64"})
     outputs.features(
         "sections",
         _at(frame, where),
@@ -95,6 +111,8 @@ def write_sections(outputs: Outputs, rows: list[dict[str, Any]], where: Mapping[
             _text("tli", "综合营养状态指数", "TLI(Σ)", type="number", unit="1"),
             _text("trophic", "营养状态", "Trophic state"),
             _text("months", "监测月数", "Months", type="integer"),
+            _text("outfalls", "上游排污口", "Outfalls upstream", type="integer"),
+            _text("outfalls_open", "其中未完成整治", "Of them not rectified", type="integer"),
         ),
         title=Text(zh=f"断面水质类别 {year}", en=f"Class of sections {year}"),
         style=_style("class"),

@@ -18,7 +18,9 @@ from spatial.errors import InvalidParameter, QualityViolation
 if TYPE_CHECKING:
     import pandas
 
-    from analyses.water.quality.rules import ChangeRules, SurfaceWaterRules, TrophicRules
+    from analyses.water.quality.rules import TrophicRules
+    from analyses.water.quality.station_rules import SurfaceWaterRules
+    from analyses.water.series.rules import ChangeRules
 
 __all__ = ["Section", "alert_rows", "annual_rows", "observation_rows", "trend_rows"]
 

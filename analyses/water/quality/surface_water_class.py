@@ -14,7 +14,7 @@ from spatial.catalog import Text
 from spatial.errors import InvalidParameter, QualityViolation
 
 if TYPE_CHECKING:
-    from analyses.water.quality.rules import Indicator, SurfaceWaterRules
+    from analyses.water.quality.station_rules import Indicator, SurfaceWaterRules
 
 __all__ = [
     "BELOW_FIVE",
@@ -78,7 +78,7 @@ def in_unit(indicator: str, value: float, unit: str | None, rules: SurfaceWaterR
     Examples
     --------
     >>> import yaml, pathlib
-    >>> from analyses.water.quality.rules import surface_water_rules
+    >>> from analyses.water.quality.station_rules import surface_water_rules
     >>> text = pathlib.Path("layers/rules/surface_water_class.yml").read_text("utf-8")
     >>> rules = surface_water_rules({"surface_water_class": yaml.safe_load(text)})
     >>> in_unit("tp", 50.0, "µg/L", rules), round(in_unit("nh3n", 1.0, "mg/L as NH4", rules), 4)
@@ -156,7 +156,7 @@ def classify(
     Examples
     --------
     >>> import yaml, pathlib
-    >>> from analyses.water.quality.rules import surface_water_rules
+    >>> from analyses.water.quality.station_rules import surface_water_rules
     >>> text = pathlib.Path("layers/rules/surface_water_class.yml").read_text("utf-8")
     >>> rules = surface_water_rules({"surface_water_class": yaml.safe_load(text)})
     >>> found = classify({"do": 6.2, "nh3n": 0.4, "tp": 0.06, "tn": 3.0}, rules, lake=True)

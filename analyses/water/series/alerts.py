@@ -15,7 +15,7 @@ from spatial.errors import InvalidParameter
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from analyses.water.quality.rules import ConfirmationRule
+    from analyses.water.series.rules import ConfirmationRule
 
 __all__ = ["Alert", "confirmed_alerts"]
 
@@ -84,7 +84,7 @@ def confirmed_alerts(
     --------
     >>> from datetime import UTC, date, timedelta
     >>> from spatial.catalog import Text
-    >>> from analyses.water.quality.rules import ConfirmationRule
+    >>> from analyses.water.series.rules import ConfirmationRule
     >>> rule = ConfirmationRule(title=Text(zh="确", en="c"), source="s", tag="own", valid_from=date(2026, 1, 1),
     ...     observations=2, longest_gap_days=60)
     >>> t = [datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=10 * k) for k in range(6)]

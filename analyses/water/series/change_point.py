@@ -13,7 +13,7 @@ from spatial.errors import InvalidParameter
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from analyses.water.quality.rules import CusumRule
+    from analyses.water.series.rules import CusumRule
 
 __all__ = ["Cusum", "Shift", "page_cusum", "pettitt"]
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas
     from numpy.typing import ArrayLike, NDArray
 
-    from analyses.water.quality.rules import TrendRule
+    from analyses.water.series.rules import TrendRule
 
 __all__ = ["MannKendall", "Trend", "mann_kendall", "season_matched", "seasonal_mann_kendall", "theil_sen", "trend_of"]
 

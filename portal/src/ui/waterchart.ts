@@ -1,5 +1,6 @@
 /** Line charts over time: a value with its interval, a second axis, marked days; a click gives the nearest point. */
 import { reducedMotion } from "../map/mapview";
+import { chinaTime } from "./observationtime";
 
 export interface LinePoint {
   time: string;
@@ -7,8 +8,10 @@ export interface LinePoint {
   /** Ends of the interval, if there is one. */
   low?: number | null;
   high?: number | null;
-  /** Not observed on that day: drawn hollow. */
+  /** Not observed on that day, or flagged: drawn hollow. */
   hollow?: boolean;
+  /** Stands out. */
+  large?: boolean;
   color?: string;
   /** Shown for the value. */
   text?: string;
@@ -22,6 +25,8 @@ export interface LineSeries {
   /** On the axis at the right. */
   second?: boolean;
   step?: boolean;
+  /** Every point has its symbol, on the second axis too. */
+  dots?: boolean;
 }
 
 export interface ChartMark {
@@ -32,12 +37,14 @@ export interface ChartMark {
 
 export interface LineChartOptions {
   series: LineSeries[];
-  intervalName?: string;
+  intervalName?: string | undefined;
   marks?: ChartMark[];
   /** A level that is drawn across the chart. */
   limit?: { value: number; name: string } | undefined;
   /** Fixed range of the first axis and names of its values. */
   steps?: Record<number, string> | undefined;
+  /** Values of every hour: days on the axis, small points, minutes in the tooltip. */
+  hourly?: boolean;
   description: string;
   onPick?: (time: string) => void;
 }
@@ -75,7 +82,7 @@ export async function drawLines(host: HTMLElement, options: LineChartOptions): P
     grid: { left: 6, right: 6, top: 54, bottom: 8, containLabel: true },
     legend: { top: 0, left: 0, itemWidth: 14, itemHeight: 9, textStyle: { fontSize: 11 }, data: [...options.series.map((s) => ({ name: s.name })), ...(options.intervalName ? [{ name: options.intervalName, icon: "rect" }] : [])] },
     tooltip: { trigger: "axis", confine: true, formatter: (rows: unknown) => tip(rows, options) },
-    xAxis: { type: "time", axisLine: { onZero: false }, position: "bottom", axisLabel: { fontSize: 10, color: SOFT, hideOverlap: true, formatter: { year: "{yyyy}", month: "{yyyy}-{MM}", day: "{yyyy}-{MM}-{dd}" } }, minInterval: 86_400_000 * 28 },
+    xAxis: { type: "time", axisLine: { onZero: false }, position: "bottom", axisLabel: { fontSize: 10, color: SOFT, hideOverlap: true, formatter: { year: "{yyyy}", month: "{yyyy}-{MM}", day: "{yyyy}-{MM}-{dd}" } }, minInterval: options.hourly ? 3_600_000 : 86_400_000 * 28 },
     yAxis: options.series.some((s) => s.second) ? [axis(false), axis(true)] : axis(false),
     series: [...lines, { id: "cursor", type: "line", data: [], silent: true, markLine: marker(null) }],
   });
@@ -119,11 +126,12 @@ function seriesOf(series: LineSeries, options: LineChartOptions): object[] {
     step: series.step ? "middle" : false,
     connectNulls: true,
     symbol: "circle",
-    showSymbol: !series.second,
-    symbolSize: 6,
+    showSymbol: !series.second || Boolean(series.dots),
+    symbolSize: options.hourly ? 2 : 6,
     lineStyle: { width: series.second ? 1 : 1.8, ...(series.second ? { type: "dashed" } : {}), ...(options.steps ? { color: "#9aa7b3", width: 1 } : {}) },
     data: points.map((p) => ({
       value: [p.time, p.value],
+      ...(p.large ? { symbolSize: 10, symbol: "diamond" } : {}),
       itemStyle: p.hollow ? { color: "#fff", borderColor: color, borderWidth: 1.5 } : { color: p.color ?? color },
     })),
     ...(series.second
@@ -164,5 +172,5 @@ function tip(rows: unknown, options: LineChartOptions): string {
     parts.push(`${row.marker}${safe(series.name)} <b>${safe(point.text ?? point.value.toFixed(2))}</b> ${safe(point.text ? "" : series.unit)}${interval}`);
   }
   const time = list[0]?.value[0];
-  return [time ? safe(String(time).slice(0, 10)) : "", ...parts].filter(Boolean).join("<br>");
+  return [time ? safe(options.hourly ? chinaTime(String(time)) : String(time).slice(0, 10)) : "", ...parts].filter(Boolean).join("<br>");
 }

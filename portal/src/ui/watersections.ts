@@ -1,6 +1,6 @@
 /** 断面水质: class of every section by GB 3838 for a year or a month, its worst indicator and target, the series of one. */
 import type { App } from "../app";
-import type { LayerInfo } from "../api/types";
+import type { Field, LayerInfo } from "../api/types";
 import { pick, t, type Key } from "../i18n";
 import type { MapView } from "../map/mapview";
 import { unitText } from "../geo/format";
@@ -12,6 +12,9 @@ import { getItems, type Item } from "./waterapi";
 import { drawLines, type DrawnChart } from "./waterchart";
 import { dayOf } from "./waterdates";
 import { RunBox } from "./waterrun";
+import { outfallText, sourcesBox } from "./watersources";
+import { pairsOf, satelliteLayers, satelliteOf, type Satellite } from "./watersatellite";
+import { chosenField, satelliteChoice, satelliteLine, satelliteNote, shift } from "./watersatelliteview";
 
 const WORST = 6;
 
@@ -92,9 +95,15 @@ export class SectionPage implements WaterPage {
   private period = "";
   private station = "";
   private quantity = "water_class";
+  private satelliteQuantity = "ndci";
+  private sources: { layer: LayerInfo; items: Item[] } | null = null;
+  private satellite: { layer: LayerInfo; items: Item[] }[] = [];
+  /** Only the time of which there is a satellite series. */
+  private narrow = true;
   private chart: DrawnChart | null = null;
   private opened = false;
   private readonly box: RunBox;
+  private readonly satelliteBox: RunBox;
   private readonly chartPlace = h("div", { class: "stack", id: "water-station" });
 
   constructor(
@@ -102,6 +111,7 @@ export class SectionPage implements WaterPage {
     private readonly view: MapView,
   ) {
     this.box = new RunBox("station-quality", () => app.loadCatalogue(), () => this.render());
+    this.satelliteBox = new RunBox("water-quality-scenes", () => app.loadCatalogue(), () => this.drawStation());
   }
 
   async open(): Promise<void> {
@@ -117,16 +127,28 @@ export class SectionPage implements WaterPage {
     const layers = this.app.catalogue?.layers ?? [];
     const sections = newest(layers, "station-quality", "sections");
     const series = newest(layers, "station-quality", "series");
+    const passes = satelliteLayers(layers);
     if (sections?.id !== this.sections?.id || series?.id !== this.series?.id) {
       fill(this.element, loadingBox(t("loading")));
       try {
         [this.yearItems, this.items] = await Promise.all([sections ? getItems(sections) : [], series ? getItems(series) : []]);
+        const sources = newest(layers, "station-quality", "sources");
+        // Of the same run as the sections, not of an older one.
+        this.sources = sources && sections && sources.id.slice(0, -"-sources".length) === sections.id.slice(0, -"-sections".length) ? { layer: sources, items: await getItems(sources) } : null;
         this.sections = sections;
         this.series = series;
         this.period = "";
         this.station = "";
       } catch (error) {
         return fill(this.element, errorBox(error, () => void this.read()));
+      }
+    }
+    if (sections && passes.map((l) => l.id).join() !== this.satellite.map(({ layer }) => layer.id).join()) {
+      try {
+        this.satellite = await Promise.all(passes.map(async (layer) => ({ layer, items: await getItems(layer) })));
+      } catch {
+        // The stations stand without it; the chart says that there is no series.
+        this.satellite = [];
       }
     }
     this.render();
@@ -186,6 +208,7 @@ export class SectionPage implements WaterPage {
       ),
       h("p", { class: "hint" }, t("waterRuleHint")),
       this.chartPlace,
+      this.sources ? sourcesBox(this.sources.layer, this.sources.items, () => this.onMap(this.sources!.layer)) : null,
       h("details", {}, h("summary", {}, t("waterAgain")), run, this.box.element),
     );
     this.drawStation();
@@ -270,17 +293,30 @@ export class SectionPage implements WaterPage {
       [...fields].sort((a, b) => Number(b.name === "water_class") - Number(a.name === "water_class")).map((f) => h("option", { value: f.name, selected: f.name === this.quantity }, pick(f.title))),
     );
     const host = h("div", { class: "water-chart" });
+    const body = text(mine[0]!.properties["water_body"]);
+    const outfalls = outfallText(this.yearItems, this.station);
+    const satellite = satelliteOf(this.satellite, this.station, body, mine[0]!.geometry);
+    const samples = mine.map(({ properties: p }) => ({ time: text(p["time"]), value: number(p[this.quantity]) }));
+    const shown = satellite ? chosenField(satellite, this.satelliteQuantity) : undefined;
+    const pairs = satellite && shown ? pairsOf(samples, satellite.points, shown.name) : [];
     fill(
       this.chartPlace,
       h("h4", {}, this.station),
+      outfalls ? h("p", { class: "hint", id: "water-outfalls" }, outfalls) : null,
       h("label", { class: "field" }, h("span", {}, t("waterQuantity")), select),
+      satellite ? this.satelliteChoice(satellite, shown) : null,
       host,
+      satellite ? satelliteNote(satellite, pairs, shown?.name ?? "", (value) => (this.quantity === "water_class" ? className(value) : String(value))) : this.satelliteHint(body),
       csvButton(`section-${this.station}.csv`, () => mine.map(({ properties }) => properties)),
+      satellite ? h("span", { class: "hint" }, ` ${t("waterSatellite")} `, csvButton(`satellite-${satellite.place}.csv`, () => satellite.points.map(({ values }) => ({ ...values })))) : null,
     );
     const classes = this.quantity === "water_class";
     const target = yearRows(this.yearItems).find((r) => r.station === this.station)?.target ?? null;
     const colours = this.colours;
     const name = classes ? t("waterClass") : field ? pick(field.title) : this.quantity;
+    const passes = satellite?.points ?? [];
+    const from = this.narrow && passes.length ? shift(passes[0]!.time, -45) : "";
+    const to = this.narrow && passes.length ? shift(passes.at(-1)!.time, 45) : "9999";
     void drawLines(host, {
       series: [
         {
@@ -288,22 +324,46 @@ export class SectionPage implements WaterPage {
           unit: classes ? "" : unitText(field?.unit ?? null),
           color: "#00695c",
           step: classes,
-          points: mine.map(({ properties: p }) => {
-            const value = number(p[this.quantity]);
-            return {
-              time: text(p["time"]),
-              value,
-              ...(classes && value !== null ? { color: colours[String(value)] || "#00695c", text: className(value) } : {}),
-            };
-          }),
+          points: samples
+            .filter(({ time }) => time >= from && time <= to)
+            .map(({ time, value }) => ({ time, value, ...(classes && value !== null ? { color: colours[String(value)] || "#00695c", text: className(value) } : {}) })),
         },
+        ...(satellite && shown ? [satelliteLine(satellite, shown, new Set(pairs.map((p) => p.time)))] : []),
       ],
+      intervalName: satellite && shown && passes.some(({ values }) => number(values[`${shown.name}_q1`]) !== null) ? t("waterQuartiles") : undefined,
       steps: classes ? Object.fromEntries([1, 2, 3, 4, 5, WORST].map((code) => [code, className(code)])) : undefined,
       limit: classes && target !== null ? { value: target, name: t("waterTarget") } : undefined,
-      description: t("waterStationText", { station: this.station, name, n: mine.length }),
+      description: t("waterStationText", { station: this.station, name, n: mine.length }) + (satellite ? `; ${t("waterSatelliteText", { place: satellite.place, n: passes.length, pairs: pairs.length })}` : ""),
     }).then((chart) => {
       if (host.isConnected) this.chart = chart;
       else chart.dispose();
     });
+  }
+
+  private satelliteChoice(satellite: Satellite, shown: Field | undefined): HTMLElement {
+    const again = (id: string): void => {
+      this.drawStation();
+      document.getElementById(id)?.focus();
+    };
+    return satelliteChoice(satellite, shown, this.narrow, {
+      quantity: (name) => {
+        this.satelliteQuantity = name;
+        again("water-satellite-quantity");
+      },
+      narrow: (on) => {
+        this.narrow = on;
+        again("water-narrow");
+      },
+    });
+  }
+
+  private satelliteHint(body: string): HTMLElement {
+    return h(
+      "div",
+      { class: "stack", id: "water-satellite" },
+      h("p", { class: "hint" }, t("waterSatelliteNone", { body })),
+      h("button", { type: "button", class: "button small", id: "water-satellite-run", disabled: this.satelliteBox.running, onclick: () => void this.satelliteBox.start({}) }, t("waterSatelliteRun")),
+      this.satelliteBox.element,
+    );
   }
 }
