@@ -14,11 +14,13 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 import report  # noqa: E402
+import scene_tiles  # noqa: E402
 import water_extent  # noqa: E402
 
 __all__ = ["rewrite_readme", "tables"]
 
 MISSING = "尚未在安静的机器上测量。Not measured on a quiet machine yet."
+SCENE_TILES = HERE / "scene_tiles.json"
 FREQUENCY, FLOOD = HERE / "water_frequency.json", HERE / "water_flood.json"
 
 
@@ -80,7 +82,9 @@ def tables() -> dict[str, str]:
     """Marker → table."""
     there = water_extent.RESULTS.is_file()
     extent = water_extent.table(json.loads(water_extent.RESULTS.read_text("utf-8"))) if there else MISSING
-    return {"water-extent": extent, "water-works": _works()}
+    there = SCENE_TILES.is_file()
+    tiles = scene_tiles.table(json.loads(SCENE_TILES.read_text("utf-8"))) if there else MISSING
+    return {"water-extent": extent, "water-works": _works(), "scene-tiles": tiles}
 
 
 def rewrite_readme() -> None:

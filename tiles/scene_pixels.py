@@ -1,4 +1,4 @@
-"""Pixels of a band of a scene under a tile (影像像元): whatever the CRS of the file, nearest cell of the overview that fits.
+"""Pixels of a band of a scene under a tile or a box (影像像元): any CRS of the file, nearest cell of the overview that fits.
 
 The positions of a tile's pixel centres in the CRS of the file are exact on a lattice of control points and linear between them
 (`_CONTROL`); the error is far below a pixel, and a warp by PROJ for every pixel would cost ten times the reading.
@@ -20,11 +20,13 @@ from tiles.matrix import Address
 from tiles.raster import pixel_centres
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from spatial.scenes.collection import Asset
 
-__all__ = ["read_band"]
+__all__ = ["read_band", "read_box"]
 
 _CONTROL = 17
 """Control points along each side of a tile."""
@@ -74,18 +76,39 @@ def _along(values: NDArray[np.float64], size: int) -> NDArray[np.float64]:
     return np.asarray(values[first] + (place - first)[:, None] * (values[first + 1] - values[first]))
 
 
-@lru_cache(maxsize=64)
-def _positions(crs: str, address: Address, size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """X and y of the pixel centres in the CRS of the file; 1-D vectors where it is geographic, else (size, size)."""
-    longitudes, latitudes = pixel_centres(address, size, 0)
+Positions = tuple["NDArray[np.float64]", "NDArray[np.float64]"]
+
+
+def _in_file(crs: str, longitudes: NDArray[np.float64], latitudes: NDArray[np.float64]) -> Positions:
+    """X and y of the crossings of meridians and parallels in the CRS of a file; 1-D vectors where it is geographic."""
     transformer = _to_file(crs)
     if transformer is None:
         return longitudes, latitudes
-    control = np.linspace(0, size - 1, _CONTROL)
-    index = np.arange(size)
-    across, down = np.meshgrid(np.interp(control, index, longitudes), np.interp(control, index, latitudes))
+    columns, rows = np.arange(longitudes.size), np.arange(latitudes.size)
+    across, down = np.meshgrid(
+        np.interp(np.linspace(0, longitudes.size - 1, _CONTROL), columns, longitudes),
+        np.interp(np.linspace(0, latitudes.size - 1, _CONTROL), rows, latitudes),
+    )
     x, y = transformer.transform(across, down)
-    return _along(_along(x, size).T, size).T, _along(_along(y, size).T, size).T
+    return (
+        _along(_along(x, latitudes.size).T, longitudes.size).T,
+        _along(_along(y, latitudes.size).T, longitudes.size).T,
+    )
+
+
+@lru_cache(maxsize=64)
+def _positions(crs: str, address: Address, size: int) -> Positions:
+    """X and y of the pixel centres of a tile in the CRS of the file; 1-D vectors where it is geographic, else (size, size)."""
+    return _in_file(crs, *pixel_centres(address, size, 0))
+
+
+@lru_cache(maxsize=16)
+def _box_positions(crs: str, box: tuple[float, float, float, float], width: int, height: int) -> Positions:
+    """As `_positions`, of a box in degrees cut into `width` × `height` pixels."""
+    west, south, east, north = box
+    longitudes = np.float64(west) + (np.arange(width, dtype=np.float64) + 0.5) * ((east - west) / width)
+    latitudes = np.float64(north) - (np.arange(height, dtype=np.float64) + 0.5) * ((north - south) / height)
+    return _in_file(crs, longitudes, latitudes)
 
 
 def _level(dataset: Any, spacing: float) -> int:
@@ -105,13 +128,27 @@ def read_band(asset: Asset, address: Address, size: int) -> NDArray[np.float32]:
     ------
     SourceUnreadable
     """
+    return _read(asset, (size, size), lambda crs: _positions(crs, address, size))
+
+
+def read_box(asset: Asset, box: tuple[float, float, float, float], width: int, height: int) -> NDArray[np.float32]:
+    """Values of a band on the pixels of a box (west, south, east, north, degrees), as `read_band`, (height, width).
+
+    Raises
+    ------
+    SourceUnreadable
+    """
+    return _read(asset, (height, width), lambda crs: _box_positions(crs, box, width, height))
+
+
+def _read(asset: Asset, shape: tuple[int, int], positions: Callable[[str], Positions]) -> NDArray[np.float32]:
     from rasterio.errors import RasterioError
     from rasterio.windows import Window
 
-    out = np.full((size, size), np.nan, dtype=np.float32)
+    out = np.full(shape, np.nan, dtype=np.float32)
     try:
         whole = _files.dataset(asset.path, -1)
-        x, y = _positions(whole.crs.to_wkt(), address, size)
+        x, y = positions(whole.crs.to_wkt())
         spacing = float(np.abs(np.diff(x, axis=-1)).mean())
         dataset = _files.dataset(asset.path, _level(whole, spacing))
         a = dataset.transform
@@ -126,10 +163,12 @@ def read_band(asset: Asset, address: Address, size: int) -> NDArray[np.float32]:
         bottom, right = int(rows[inside].max()) + 1, int(cols[inside].max()) + 1
         cells = dataset.read(1, window=Window(left, top, right - left, bottom - top))
         nodata = dataset.nodata if dataset.nodata is not None else asset.nodata
-    except RasterioError as error:
+    except (RasterioError, OSError) as error:
+        # What the system says of a missing file names its folder, which is nobody's business.
+        reason = getattr(error, "strerror", None) or error
         raise SourceUnreadable(
-            f"影像文件 {asset.path.name} 不能读取：{error}",
-            f"scene file {asset.path.name} cannot be read: {error}",
+            f"影像文件 {asset.path.name} 不能读取：{reason}",
+            f"scene file {asset.path.name} cannot be read: {reason}",
             file=asset.path.name,
         ) from error
     found = cells[rows[inside] - top, cols[inside] - left]

@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from spatial.errors import FeatureNotFound, InvalidParameter
+from spatial.errors import InvalidParameter
 from spatial.scenes.collection import open_collection
 from tiles.answers import choice, known_query, matches, tile_headers
 from tiles.matrix import Address, geographic_bounds, parse_address
 from tiles.raster import TilePool
 from tiles.render import FORMATS, empty_picture, encode
+from tiles.scene_chips import scene_item
 from tiles.scene_indices import SceneIndex, index_colours, scene_index, scene_indices
 from tiles.scene_pixels import read_band
 
 if TYPE_CHECKING:
-    from spatial.scenes.collection import SceneCollection, SceneItem
+    from spatial.scenes.collection import SceneItem
     from spatial.store.datastore import DataStore
 
 __all__ = ["addresses", "scene_tile"]
@@ -57,17 +58,6 @@ class _SceneTiles:
         self._datastore = datastore
         self._pool = pool
 
-    def _item(self, collection: SceneCollection, name: str) -> SceneItem:
-        for item in collection.items:
-            if item.id == name:
-                return item
-        raise FeatureNotFound(
-            f"影像集 {collection.id} 没有影像 {name[:80]!r}",
-            f"collection {collection.id} has no scene {name[:80]!r}",
-            layer=collection.id,
-            item=name[:200],
-        )
-
     async def indices(self, request: Request) -> Response:
         """What can be shown of a scene: id, title, bands it needs, colours."""
         known_query(request, set())
@@ -92,7 +82,7 @@ class _SceneTiles:
         address = parse_address(path["tms"], path["z"], path["x"], path["y"])
         settings = self._datastore.settings
         collection = open_collection(settings.scenes_dir, path["collection"])
-        item = self._item(collection, path["scene"])
+        item = scene_item(collection, path["scene"])
         index = scene_index(settings.layers_dir, path["index"])
         changed = item.path.stat().st_mtime_ns
         headers = tile_headers(

@@ -17,7 +17,7 @@ from starlette.routing import Route
 from spatial.errors import InvalidParameter, SpatialError
 from spatial.grid import tile_matrix_set
 from spatial.store.vector import PublishedTable
-from tiles import metadata, scene_tiles, whatif, wmts
+from tiles import metadata, scene_chip_routes, scene_tiles, whatif, wmts
 from tiles.answers import accepts, answer, choice, document_answer, document_query, json_answer, known_query
 from tiles.legend import legend_document, legend_picture
 from tiles.maker import checked_band, find, no_features, tile_maker
@@ -54,6 +54,7 @@ def routes(datastore: DataStore) -> list[Route]:
     ]
     table += whatif.addresses(datastore, service.pool)
     table += scene_tiles.addresses(datastore, service.pool)
+    table += scene_chip_routes.addresses(datastore, service.pool)
     return [Route(path, endpoint, methods=["GET"]) for path, endpoint in table]
 
 

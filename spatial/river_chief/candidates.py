@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from spatial.catalog import Layer, Text
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from spatial.store.case_store import CaseStore
     from spatial.store.datastore import DataStore
 
-__all__ = ["filled", "open_candidates"]
+__all__ = ["alert_day", "filled", "open_candidates"]
 
 
 def open_candidates(datastore: DataStore, store: CaseStore, rules: DeskRules, layer: str, limit: int) -> dict[str, Any]:
@@ -80,15 +81,16 @@ def filled(given: CaseRequest, row: Any, layer: Layer, rules: DeskRules) -> Case
         changes["description"] = str(_first(row, fields.description) or "")[:4000]
     if given.kind is None:
         changes["kind"] = rules.kind_of(_first(row, fields.kind))
-    for side, dates, layers in (
-        ("before", fields.before_date, fields.before_layer),
-        ("after", fields.after_date, fields.after_layer),
+    for side, dates, layers, scenes in (
+        ("before", fields.before_date, fields.before_layer, fields.scene_before),
+        ("after", fields.after_date, fields.after_layer, fields.scene_after),
     ):
         held = getattr(given, side)
-        picture = _first(row, layers)
         more = {
             "date": held.date or _day(_first(row, dates)),
-            "layer": held.layer or (picture if isinstance(picture, str) else None),
+            "layer": held.layer or _word(_first(row, layers)),
+            "collection": held.collection or _word(_first(row, fields.scene_collection)),
+            "scene": held.scene or _word(_first(row, scenes)),
         }
         changes[side] = held.model_copy(update=more)
     return given.model_copy(update=changes)
@@ -104,6 +106,17 @@ def _label(layer: Layer, row: Any, rules: DeskRules) -> Text:
     if kind is None or rules.kind(str(code)) is not None:
         return Text(zh=name or f"#{row.name}", en=name or f"#{row.name}")
     return Text(zh=f"{name} {kind.zh}".strip(), en=f"{name} {kind.en}".strip())
+
+
+def alert_day(row: Any, rules: DeskRules) -> date | None:
+    """Day on which an alert saw its change, calendar of China; None if it does not say."""
+    found: date | None = _day(_first(row, rules.layers.fields.after_date))
+    return found
+
+
+def _word(value: Any) -> str | None:
+    """A text that says something: an empty one stands for «not known»."""
+    return value.strip()[:100] or None if isinstance(value, str) else None
 
 
 def _ordinal(value: Any) -> int:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from spatial.errors import FeatureNotFound, InvalidParameter, LayerNotFound, PayloadTooLarge, StepNotAllowed
-from spatial.river_chief.candidates import filled, open_candidates
+from spatial.errors import InvalidParameter, PayloadTooLarge, StepNotAllowed
+from spatial.river_chief.alerts import alert_states
+from spatial.river_chief.candidates import open_candidates
 from spatial.river_chief.case_layer import show_cases
 from spatial.river_chief.documents import case_document, patrol_document, stamp
+from spatial.river_chief.evidence import draw_evidence
 from spatial.river_chief.matching import Matcher
+from spatial.river_chief.origin import case_origin, side_document
 from spatial.river_chief.patrols import check_times, measure_track, seen_share
 from spatial.river_chief.photos import ROLES, Picture, read_picture, store_picture, sweep
 from spatial.river_chief.rules import DeskRules, read_desk_rules
@@ -19,12 +21,12 @@ from spatial.river_chief.shapes import area_m2, distance_m, read_shape
 from spatial.river_chief.workflow import CHINA, first_due, take_step
 from spatial.store.case_store import Case, CaseEvent, CaseFilter, CaseStore, Patrol, Photo
 from spatial.store.state import utc_now
-from spatial.store.vector import ItemQuery, PublishedTable
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from spatial.river_chief.requests import CaseRequest, PatrolRequest, Side, StepRequest
+    from spatial.river_chief.requests import CaseRequest, PatrolRequest, StepRequest
+    from spatial.scenes.chips import ChipRenderer
     from spatial.store.datastore import DataStore
     from spatial.store.editing import Editor
 
@@ -38,10 +40,13 @@ class Desk:
     ----------
     datastore : DataStore
         Published layers, and the state database in which the cases are.
+    chips : ChipRenderer, optional
+        Draws the scenes that an alert names; without it a case has no pictures of its own.
     """
 
-    def __init__(self, datastore: DataStore) -> None:
+    def __init__(self, datastore: DataStore, chips: ChipRenderer | None = None) -> None:
         self.datastore = datastore
+        self.chips = chips
         self.store = CaseStore(datastore.state)
         self.folder = datastore.settings.var_dir / "river-chief" / "photos"
         self._swept = False
@@ -82,7 +87,8 @@ class Desk:
         if given.due is not None and given.due <= now:
             raise InvalidParameter("due 应晚于现在", "due must lie after now", parameter="due")
         matcher = Matcher(self.datastore, rules)
-        shape, source, given = self._shape(given, matcher, rules)
+        asked = given
+        shape, source, given = case_origin(self.datastore, given, matcher, rules)
         area = area_m2(shape)
         if area <= rules.matching.contact_m2:
             raise InvalidParameter(
@@ -91,19 +97,30 @@ class Desk:
                 parameter="geometry",
             )
         place = matcher.place(shape, given.reach)
-        before, after = (self._side(side, shape) for side in (given.before, given.after))
-        if given.before.date and given.after.date and given.before.date > given.after.date:
+        self._sweep_once()
+        pictures = draw_evidence(self.folder, shape, given.before, given.after, self.chips, rules)
+        matcher.synthetic = matcher.synthetic or pictures.synthetic
+        before_day = asked.before.date or pictures.day("before") or given.before.date
+        after_day = asked.after.date or pictures.day("after") or given.after.date
+        if before_day and after_day and before_day > after_day:
             raise InvalidParameter(
-                "before.date 晚于 after.date", "before.date is later than after.date", parameter="before"
+                f"前时相 {before_day} 晚于后时相 {after_day}",
+                f"the picture before ({before_day}) is later than the one after ({after_day})",
+                parameter="before",
             )
+        before = side_document(self.datastore, given.before, before_day, shape) | {
+            "reason": pictures.reasons.get("before")
+        }
+        after = side_document(self.datastore, given.after, after_day, shape) | {"reason": pictures.reasons.get("after")}
         west, south, east, north = (float(v) for v in shapely.bounds(shape))
         near, _ = self.store.cases(CaseFilter(bbox=(west, south, east, north)))
-        rebounds = matcher.rebounds(shape, area, near)
-        on = given.after.date or now.astimezone(CHINA).date()
+        rebounds = matcher.rebounds(shape, area, near, after_day)
+        on = after_day or now.astimezone(CHINA).date()
         checks = {
             "range": matcher.range(shape, area),
             "permits": matcher.permits(shape, area, on),
             "duplicates": matcher.duplicates(shape, area, near),
+            "repeats": matcher.repeats(shape, area, near, after_day),
             "rebounds": rebounds,
         }
         case = Case(
@@ -119,83 +136,13 @@ class Desk:
         case.due = given.due or first_due(case, rules)
         event = CaseEvent(
             at=now, step="issue", from_state=None, to_state="issued", actor=actor, unit=None, note=given.description,
-            due=None, late=False, details={"next_due": stamp(case.due)} if case.due else {},
+            due=None, late=False,
+            details=({"next_due": stamp(case.due)} if case.due else {})
+            | ({"pictures": pictures.digests()} if pictures.pictures else {}),
             principal=editor.principal, address=editor.address,
         )  # fmt: skip
-        self.store.create(case, event)
+        self.store.create(case, event, pictures.rows(actor, now))
         return case
-
-    def _shape(self, given: CaseRequest, matcher: Matcher, rules: DeskRules) -> tuple[Any, dict[str, Any], CaseRequest]:
-        """Geometry and origin of a new case, and the request filled from its alert feature."""
-        empty = dict.fromkeys(("source_layer", "source_version", "source_feature", "source_key"))
-        if (given.source is None) == (given.geometry is None):
-            raise InvalidParameter(
-                "请给出 source（由预警要素下发）或 geometry（手工下发），二者取一",
-                "give either source (an alert feature) or geometry (by hand)",
-                parameter="geometry",
-            )
-        if given.source is None:
-            folder = self.datastore.settings.layers_dir
-            return read_shape(given.geometry, given.crs, folder, kind="MultiPolygon", what="geometry"), empty, given
-        if given.crs is not None:
-            raise InvalidParameter("crs 只与 geometry 同用", "crs goes with geometry only", parameter="crs")
-        layer = given.source.layer
-        if not rules.is_candidate_layer(layer):
-            raise InvalidParameter(
-                f"图层 {layer[:60]!r} 的要素不可下发为图斑；可用的图层见 rules/river_chief.yml 的 layers.candidates",
-                f"features of layer {layer[:60]!r} cannot be issued as cases; see layers.candidates in rules/river_chief.yml",
-                parameter="source.layer",
-            )
-        table = self.datastore.snapshot().vector(layer)
-        matcher.synthetic = matcher.synthetic or table.layer.synthetic is not None
-        rows = self.datastore.vectors.frame(table, ItemQuery(ids=(given.source.feature,)))
-        if rows.empty:
-            raise FeatureNotFound(
-                f"图层 {layer} 没有要素 {given.source.feature}", f"layer {layer} has no feature {given.source.feature}",
-                layer=layer, feature=given.source.feature,
-            )  # fmt: skip
-        import shapely
-
-        shape = rows.geometry.iloc[0]
-        if shapely.get_dimensions(shape) != 2:
-            raise InvalidParameter(
-                f"图层 {layer} 的要素 {given.source.feature} 不是面", f"feature {given.source.feature} of {layer} is no polygon",
-                parameter="source",
-            )  # fmt: skip
-        if shape.geom_type == "Polygon":
-            shape = shapely.multipolygons([shape])
-        feature = str(given.source.feature)
-        source = {
-            "source_layer": layer, "source_version": table.version, "source_feature": feature,
-            "source_key": f"{layer}@{table.version}#{feature}",
-        }  # fmt: skip
-        return shape, source, filled(given, rows.iloc[0], table.layer, rules)
-
-    def _side(self, side: Side, shape: Any) -> dict[str, Any]:
-        """One side of the comparison, with the address of its picture where a raster layer is named."""
-        import shapely
-
-        found: dict[str, Any] = {"date": side.date and side.date.isoformat(), "layer": side.layer, "version": None}
-        if side.layer is None:
-            return found | {"image": None, "bbox": None}
-        published = self.datastore.snapshot().published(side.layer)
-        if published is None or isinstance(published, PublishedTable):
-            raise LayerNotFound(
-                f"图层 {side.layer} 不是已发布的栅格，不能作前后影像",
-                f"layer {side.layer} is no published raster and cannot show before or after",
-                layer=side.layer,
-            )
-        west, south, east, north = shapely.bounds(shape)
-        lon, lat = (west + east) / 2, (south + north) / 2
-        # A square on the ground: as wide as high, with a margin, at least about 450 m.
-        scale = math.cos(math.radians(lat))
-        half = max((east - west) * scale, north - south, 0.0027) * 0.75
-        box = [round(v, 6) for v in (lon - half / scale, lat - half, lon + half / scale, lat + half)]
-        return found | {
-            "version": published.version,
-            "bbox": box,
-            "image": f"/ogc/collections/{side.layer}/map?bbox={','.join(map(str, box))}&width=360&height=360&f=png",
-        }
 
     def step(self, case_id: int, given: StepRequest, version: int, editor: Editor) -> Case:
         """Take a step on the version of a case that the caller read.
@@ -218,6 +165,10 @@ class Desk:
     def show(self) -> bool:
         """Bring the published layer up to date; see `spatial.river_chief.case_layer`."""
         return show_cases(self.datastore, self.store, self.rules)
+
+    def alerts(self, layer: str) -> dict[str, Any]:
+        """How far the alerts of a layer are."""
+        return alert_states(self.datastore, self.store, self.rules, layer)
 
     def candidates(self, layer: str, limit: int) -> dict[str, Any]:
         """Features of an alert layer that no case was made from yet."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from spatial.errors import ServiceUnavailable
 from spatial.river_chief.documents import flags_of
+from spatial.river_chief.pictures import SIDES
 from spatial.river_chief.workflow import CHINA
 
 if TYPE_CHECKING:
+    from spatial.river_chief.pictures import DocumentPicture
     from spatial.river_chief.rules import DeskRules
     from spatial.store.case_store import Case, CaseEvent
 
@@ -38,6 +40,8 @@ COLUMNS: tuple[tuple[str, str, str, int], ...] = (
     ("round", "整改次数", "Rectifications", 9),
     ("remarks", "提示", "Remarks", 28),
     ("last", "最近办理", "Last step", 40),
+    ("before", "前时相", "Before", 22),
+    ("after", "后时相", "After", 22),
 )
 """Name, Chinese and English heading, width in characters."""
 _WORD = (
@@ -60,6 +64,9 @@ _FLAGS = {
     "partly_permitted": "部分有许可", "permit_expired": "许可不在有效期", "permits_unknown": "许可无法判定",
     "no_reach": "附近无河段", "reach_unknown": "河段无法判定", "synthetic": "合成示例",
 }  # fmt: skip
+_NO_PICTURES: Mapping[int, Mapping[str, DocumentPicture]] = {}
+_EXCEL_PIXELS = 150
+"""Longer side of a picture in a cell."""
 _OUTCOMES = {"rectified": "整改销号", "not_a_problem": "不是问题"}
 _MARK = "合成示例 SYNTHETIC：含合成数据，不得用于决策 / holds synthetic data, not for decisions"
 
@@ -90,6 +97,7 @@ def ledger_rows(
         what = {"issue": "下发", "photo": "上传照片"}.get(event.step, step.title.zh if step else "") if event else ""
         rows.append(
             {
+                "id": case.id,
                 "number": case.number,
                 "title": _plain(case.title),
                 "water": case.water or "",
@@ -108,13 +116,27 @@ def ledger_rows(
                 "round": case.round,
                 "remarks": "、".join(_FLAGS[flag] for flag in flags_of(case, now)),
                 "last": _plain(f"{_local(event.at)} {what} {event.actor} {event.note}".strip()) if event else "",
+                "before": case.before.get("date") or "",
+                "after": case.after.get("date") or "",
             }
         )
     return rows
 
 
-def write_excel(rows: Sequence[dict[str, Any]], *, at: datetime, filters: str, synthetic: bool) -> bytes:
+def write_excel(
+    rows: Sequence[dict[str, Any]],
+    *,
+    at: datetime,
+    filters: str,
+    synthetic: bool,
+    pictures: Mapping[int, Mapping[str, DocumentPicture]] = _NO_PICTURES,
+) -> bytes:
     """The ledger as a workbook; texts are written as texts, so that no cell can be a formula.
+
+    Parameters
+    ----------
+    pictures : mapping
+        Case → side → picture, shown in the cells of the two dates.
 
     Raises
     ------
@@ -125,14 +147,19 @@ def write_excel(rows: Sequence[dict[str, Any]], *, at: datetime, filters: str, s
         from openpyxl import Workbook
     except ImportError as error:
         raise _missing("openpyxl") from error
+    from openpyxl.drawing.image import Image
+    from openpyxl.drawing.spreadsheet_drawing import AnchorMarker, OneCellAnchor
+    from openpyxl.drawing.xdr import XDRPositiveSize2D
     from openpyxl.styles import Alignment, Font, PatternFill
     from openpyxl.utils import get_column_letter
+    from openpyxl.utils.units import pixels_to_EMU
 
+    names = [name for name, *_ in COLUMNS]
     book = Workbook()
     sheet: Any = book.active
     sheet.title = "台账 Ledger"
     sheet.append(["河湖图斑台账 / Ledger of the river chief's desk"])
-    sheet.append([f"导出 {_local(at)}（北京时间）；{filters}；共 {len(rows)} 条"])
+    sheet.append([_head(rows, at, filters, pictures)])
     sheet.append([_MARK if synthetic else None])
     sheet["A1"].font = Font(size=14, bold=True)
     sheet["A3"].font = Font(color="B22222", bold=True)
@@ -148,6 +175,20 @@ def write_excel(rows: Sequence[dict[str, Any]], *, at: datetime, filters: str, s
             if isinstance(row[name], str):
                 cell.data_type = "s"  # a text that begins with = stays a text
             cell.alignment = Alignment(wrap_text=True, vertical="top")
+        pair = pictures.get(row["id"], {})
+        for role, picture in pair.items():
+            shown = Image(io.BytesIO(picture.content))
+            scale = _EXCEL_PIXELS / max(picture.width, picture.height)
+            shown.width, shown.height = round(picture.width * scale), round(picture.height * scale)
+            place = sheet.cell(number, names.index(role) + 1)
+            place.value, place.data_type = picture.day or row[role], "s"
+            # Below the line with the day.
+            start = AnchorMarker(col=names.index(role), row=number - 1, colOff=40_000, rowOff=220_000)
+            size = XDRPositiveSize2D(pixels_to_EMU(shown.width), pixels_to_EMU(shown.height))
+            shown.anchor = OneCellAnchor(_from=start, ext=size)
+            sheet.add_image(shown)
+        if pair:
+            sheet.row_dimensions[number].height = _EXCEL_PIXELS * 0.75 + 24
     for column, (*_, width) in enumerate(COLUMNS, start=1):
         sheet.column_dimensions[get_column_letter(column)].width = width
     sheet.freeze_panes = "B5"
@@ -161,8 +202,15 @@ def write_excel(rows: Sequence[dict[str, Any]], *, at: datetime, filters: str, s
     return out.getvalue()
 
 
-def write_word(rows: Sequence[dict[str, Any]], *, at: datetime, filters: str, synthetic: bool) -> bytes:
-    """The ledger as a Word document, landscape, its heading row repeated on every page.
+def write_word(
+    rows: Sequence[dict[str, Any]],
+    *,
+    at: datetime,
+    filters: str,
+    synthetic: bool,
+    pictures: Mapping[int, Mapping[str, DocumentPicture]] = _NO_PICTURES,
+) -> bytes:
+    """The ledger as a Word document, landscape, its heading row repeated on every page; the pictures follow the table.
 
     Raises
     ------
@@ -189,7 +237,7 @@ def write_word(rows: Sequence[dict[str, Any]], *, at: datetime, filters: str, sy
     if synthetic:
         page.header.paragraphs[0].text = _MARK
     opened.add_heading("河湖图斑台账 Ledger of the river chief's desk", level=1)
-    opened.add_paragraph(f"导出 {_local(at)}（北京时间）；{filters}；共 {len(rows)} 条")
+    opened.add_paragraph(_head(rows, at, filters, pictures))
     chosen = [column for column in COLUMNS if column[0] in _WORD]
     table = opened.add_table(rows=1, cols=len(chosen))
     table.style = "Table Grid"
@@ -203,9 +251,43 @@ def write_word(rows: Sequence[dict[str, Any]], *, at: datetime, filters: str, sy
     for row in rows:
         for cell, (name, *_) in zip(table.add_row().cells, chosen, strict=True):
             cell.text = f"{row[name]:.1f}" if name == "area_m2" else str(row[name])
+    if pictures:
+        opened.add_heading("前后影像 Pictures before and after", level=2)
+    for row in rows:
+        if row["id"] in pictures:
+            _word_pair(opened, row, pictures[row["id"]], Mm(62))
     out = io.BytesIO()
     opened.save(out)
     return out.getvalue()
+
+
+def _head(
+    rows: Sequence[dict[str, Any]],
+    at: datetime,
+    filters: str,
+    pictures: Mapping[int, Mapping[str, DocumentPicture]],
+) -> str:
+    text = f"导出 {_local(at)}（北京时间）；{filters}；共 {len(rows)} 条"
+    return text + f"；附 {len(pictures)} 个图斑的前后影像，其余见案卷" if pictures else text
+
+
+def _word_pair(opened: Any, row: dict[str, Any], pair: Mapping[str, DocumentPicture], width: Any) -> None:
+    """Number and title of a case, and its pictures side by side."""
+    head = opened.add_paragraph()
+    head.add_run(f"{row['number']} {row['title']}").bold = True
+    head.paragraph_format.keep_with_next = True
+    table = opened.add_table(rows=2, cols=2)
+    for column, role in enumerate(SIDES):
+        picture = pair.get(role)
+        zh, en = next((zh, en) for name, zh, en, _ in COLUMNS if name == role)
+        place = table.cell(0, column).paragraphs[0]
+        place.paragraph_format.keep_with_next = True
+        if picture is None:
+            place.add_run("未记录 not recorded")
+        else:
+            place.add_run().add_picture(io.BytesIO(picture.content), width=width)
+        day = picture.day if picture is not None and picture.day else row[role]
+        table.cell(1, column).text = f"{zh} {en} {day} {picture.name if picture else ''}".strip()
 
 
 def _missing(package: str) -> ServiceUnavailable:

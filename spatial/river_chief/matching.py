@@ -198,11 +198,27 @@ class Matcher:
                 found.append(_link(case, overlap, share))
         return sorted(found, key=lambda row: -row["share"])
 
-    def rebounds(self, shape: Any, area: float, cases: Sequence[Case]) -> list[dict[str, Any]]:
-        """Rectified and closed cases whose place is changed again (反弹): overlap over the area of the new case."""
+    def rebounds(
+        self, shape: Any, area: float, cases: Sequence[Case], seen: date | None = None
+    ) -> list[dict[str, Any]]:
+        """Rectified and closed cases whose place is changed again (反弹): overlap over the area of the new case.
+
+        Parameters
+        ----------
+        seen : date, optional
+            Day of the later picture of the new case. A change that was seen no later than that of the closed case is the same
+            one seen again (see `repeats`), not a new one.
+        """
+        return self._closed(shape, area, [c for c in cases if c.outcome == "rectified" and not _as_early(c, seen)])
+
+    def repeats(self, shape: Any, area: float, cases: Sequence[Case], seen: date | None) -> list[dict[str, Any]]:
+        """Closed cases that were made of the same change: their later picture is as late as this one or later."""
+        return self._closed(shape, area, [c for c in cases if _as_early(c, seen)])
+
+    def _closed(self, shape: Any, area: float, cases: Sequence[Case]) -> list[dict[str, Any]]:
         found = []
         for case in cases:
-            if case.state != "closed" or case.outcome != "rectified":
+            if case.state != "closed":
                 continue
             overlap = _with_case(shape, case)
             share = overlap / area
@@ -210,6 +226,12 @@ class Matcher:
                 closed = case.closed.isoformat().replace("+00:00", "Z") if case.closed else None
                 found.append(_link(case, overlap, share) | {"closed": closed})
         return sorted(found, key=lambda row: -row["share"])
+
+
+def _as_early(case: Case, seen: date | None) -> bool:
+    """True if both days are known and the new one is not the later one."""
+    known = case.after.get("date")
+    return seen is not None and isinstance(known, str) and seen <= date.fromisoformat(known)
 
 
 def _with_case(shape: Any, case: Case) -> float:

@@ -190,6 +190,16 @@ def openapi_document(rules: DeskRules, base: str) -> dict[str, Any]:
                 parameters=(_parameter("layer", "候选图层", "layer of candidates", text, required=True), limit),
             ),
         },
+        "/alerts": {
+            "get": _operation(
+                "alerts",
+                "预警要素的办理情况：图斑、同一处已销号的、反弹的",
+                "how far the alerts of a layer are: their cases, closed ones of the same place, rebounds",
+                _answer("办理情况 / states", _JSON),
+                ("400", "404"),
+                parameters=(_parameter("layer", "候选图层", "layer of candidates", text, required=True),),
+            ),
+        },
         "/patrols": {
             "get": _operation(
                 "patrols",

@@ -46,10 +46,12 @@ class SourceRef(_Request):
 
 
 class Side(_Request):
-    """One side of the comparison (前后影像): its day, and the raster layer that shows it."""
+    """One side of the comparison (前后影像): its day, and the raster layer or the scene that shows it."""
 
     date: Day | None = None
     layer: Code | None = None
+    collection: Code | None = None
+    scene: Code | None = None
 
 
 class CaseRequest(_Request):

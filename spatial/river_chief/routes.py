@@ -29,11 +29,13 @@ from spatial.river_chief.exchange import (
 )
 from spatial.river_chief.openapi import openapi_document
 from spatial.river_chief.photos import missing_photo, photo_path
+from spatial.river_chief.pictures import document_pictures
 from spatial.river_chief.requests import CaseRequest, PatrolRequest, StepRequest, read_request
 from spatial.store.case_store import CaseFilter
 from spatial.store.state import utc_now
 
 if TYPE_CHECKING:
+    from spatial.scenes.chips import ChipRenderer
     from spatial.store.case_store import Case
     from spatial.store.datastore import DataStore
 
@@ -158,9 +160,9 @@ async def _case_answer(desk: Desk, case_id: int, request: Request | None, **more
     return Response(body, media_type=GEOJSON, headers=headers, **more)
 
 
-def routes(datastore: DataStore) -> list[Route]:
-    """Routes over one data store."""
-    desk = Desk(datastore)
+def routes(datastore: DataStore, chips: ChipRenderer | None = None) -> list[Route]:
+    """Routes over one data store; `chips` draws the scenes that alerts name."""
+    desk = Desk(datastore, chips)
     settings = datastore.settings
 
     async def root(request: Request) -> Response:
@@ -224,6 +226,10 @@ def routes(datastore: DataStore) -> list[Route]:
         layer = request.query_params.get("layer", "")
         limit = whole(request, "limit", 1, MOST, 50)
         return json_answer(await run_in_threadpool(desk.candidates, layer, limit), media_type=GEOJSON)
+
+    async def alerts(request: Request) -> Response:
+        only(request, "layer")
+        return json_answer(await run_in_threadpool(desk.alerts, request.query_params.get("layer", "")))
 
     # --- photos -----------------------------------------------------------------------------------------------------
 
@@ -335,8 +341,11 @@ def routes(datastore: DataStore) -> list[Route]:
                     parameter="state",
                 )
             rows = ledger.ledger_rows(found, desk.store.events([c.id for c in found]), desk.rules, now)
+            limits = desk.rules.evidence
+            most = limits.most_in_excel if ending == "xlsx" else limits.most_in_word
+            pictures = document_pictures(desk.store, desk.folder, found, most)
             write = ledger.write_excel if ending == "xlsx" else ledger.write_word
-            return write(rows, at=now, filters=filters, synthetic=any(c.synthetic for c in found))
+            return write(rows, at=now, filters=filters, synthetic=any(c.synthetic for c in found), pictures=pictures)
 
         headers = {
             "Content-Disposition": f'attachment; filename="river-chief-ledger.{ending}"',
@@ -363,6 +372,7 @@ def routes(datastore: DataStore) -> list[Route]:
         ("/cases/{case}/photos", "POST", add_photo),
         ("/photos/{photo}", "GET", photo),
         ("/candidates", "GET", candidates),
+        ("/alerts", "GET", alerts),
         ("/patrols", "GET", patrols),
         ("/patrols", "POST", record_patrol),
         ("/patrols/{patrol}", "GET", patrol),

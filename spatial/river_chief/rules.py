@@ -54,6 +54,15 @@ class Kind(_Rule):
     id: str
     title: Text
     note: Text
+    law: Text | None = None
+    """Articles that forbid it (依据)."""
+    law_source: str | None = None
+
+    @model_validator(mode="after")
+    def _law_has_its_source(self) -> Self:
+        if (self.law is None) != (self.law_source is None):
+            raise ValueError(f"kind {self.id}: law and law_source go together")
+        return self
 
 
 class Severity(_Rule):
@@ -98,6 +107,9 @@ class _CandidateFields(_Rule):
     after_date: tuple[str, ...] = ()
     before_layer: tuple[str, ...] = ()
     after_layer: tuple[str, ...] = ()
+    scene_collection: tuple[str, ...] = ("scene_collection",)
+    scene_before: tuple[str, ...] = ("scene_before",)
+    scene_after: tuple[str, ...] = ("scene_after",)
 
 
 class _Layers(_Sourced):
@@ -126,6 +138,13 @@ class _Patrols(_Sourced):
     lookback_days: int = Field(ge=1)
 
 
+class _Evidence(_Sourced):
+    picture: str = Field(min_length=1)
+    size: int = Field(ge=64, le=1024)
+    most_in_excel: int = Field(ge=0, le=5000)
+    most_in_word: int = Field(ge=0, le=1000)
+
+
 _STATES = ("issued", "checked", "judged", "rectifying", "reviewed", "closed")
 
 
@@ -143,6 +162,7 @@ class DeskRules(_Rule):
     matching: _Matching
     layers: _Layers
     attachments: _Attachments
+    evidence: _Evidence
     patrols: _Patrols
 
     @model_validator(mode="after")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal
 
 from spatial.crs import CRS84, ServedCRS, parse_crs
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from pyproj import Geod
 
 __all__ = ["area_m2", "chainage_text", "distance_m", "geod", "length_m", "locate", "read_shape"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A member of a request, in the place of a layer where its geometry is checked."""
+
+    id: str
+    geometry_type: str
 
 
 def geod() -> Geod:
@@ -45,9 +53,9 @@ def read_shape(
     """
     served = CRS84 if crs is None else parse_crs(crs, parameter="crs")
     _check_named_crs(document, served, what)
-    faults = Faults(SimpleNamespace(id=what))  # type: ignore[arg-type]
-    table: Any = SimpleNamespace(geometry_type=kind)
-    shape = read_geometry(table, document, served, read_window(layers_dir), faults)
+    sent = _Sent(what, kind)
+    faults = Faults(sent)
+    shape = read_geometry(sent, document, served, read_window(layers_dir), faults)
     if faults.found:
         zh = "；".join(f["detail_zh"] for f in faults.found)
         en = "; ".join(f["detail_en"] for f in faults.found)

@@ -201,8 +201,8 @@ class CaseStore:
 
     # --- cases ------------------------------------------------------------------------------------------------------
 
-    def create(self, case: Case, event: CaseEvent) -> Case:
-        """Insert a case with the first entry of its history.
+    def create(self, case: Case, event: CaseEvent, photos: Iterable[Photo] = ()) -> Case:
+        """Insert a case with the first entry of its history and the pictures that it begins with.
 
         Raises
         ------
@@ -215,6 +215,9 @@ class CaseStore:
                 session.flush()
                 event.case_id, event.version = case.id, case.version
                 session.add(event)
+                for photo in photos:
+                    photo.case_id = case.id
+                    session.add(photo)
         except IntegrityError as error:
             raise StepNotAllowed(
                 f"图层 {case.source_layer}（版本 {case.source_version}）的要素 {case.source_feature} 已下发过图斑，未重复建立",
@@ -328,6 +331,12 @@ class CaseStore:
             query = query.where(Photo.case_id == case_id)
         if patrol_id is not None:
             query = query.where(Photo.patrol_id == patrol_id)
+        with self.state.session() as session:
+            return list(session.scalars(query).all())
+
+    def photos_of(self, case_ids: Iterable[int], roles: Iterable[str]) -> list[Photo]:
+        """Photos of some cases in some roles, the oldest first."""
+        query = select(Photo).where(Photo.case_id.in_(list(case_ids)), Photo.role.in_(list(roles))).order_by(Photo.id)
         with self.state.session() as session:
             return list(session.scalars(query).all())
 

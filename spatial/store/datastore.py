@@ -242,17 +242,18 @@ class DataStore:
         return table
 
     def publish_raster(
-        self, layer: Layer, path: Path, *, sha256: str | None = None, ready: bool = False
+        self, layer: Layer, path: Path, *, sha256: str | None = None, ready: bool = False, current: bool = True
     ) -> PublishedRaster:
         """Write a new version from a GeoTIFF and make it the current one; all or nothing.
 
-        `ready` says that `spatial.store.raster.write_cog` made the file: it is not encoded again.
+        `ready` says that `spatial.store.raster.write_cog` made the file: it is not encoded again. Without `current` the
+        version stands beside the current one, as an earlier flight beside a later one.
         """
         version = layer.source.version
         with self.state.exclusive():
             self._require_new(layer.id, version)
             raster = publish_cog(layer, version, path, self.raster_dir, ready=ready)
-            self._record(layer, version, raster.location(), sha256)
+            self._record(layer, version, raster.location(), sha256, current=current)
         return raster
 
     def _require_new(self, layer_id: str, version: str) -> None:
@@ -276,10 +277,11 @@ class DataStore:
             audit=audit,
         )
 
-    def _record(self, layer: Layer, version: str, location: Mapping[str, Any], sha256: str | None) -> None:
-        self.state.publish(
-            layer.id, version, definition=layer.model_dump(mode="json"), location=location, sha256=sha256
-        )
+    def _record(
+        self, layer: Layer, version: str, location: Mapping[str, Any], sha256: str | None, *, current: bool = True
+    ) -> None:
+        definition = layer.model_dump(mode="json")
+        self.state.publish(layer.id, version, definition=definition, location=location, sha256=sha256, current=current)
 
     def published_checksums(self) -> dict[str, tuple[str, str | None]]:
         """Layer id → (current version as delivered, without its edits; checksum of its source)."""

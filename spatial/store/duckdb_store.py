@@ -322,7 +322,7 @@ class DuckDBStore:
         levels = generalise(layer, prepared)
         name = table_name(layer.id, version)
         # Every edit makes a file: one of a few features takes 0.1 MB with small blocks and 1.3 MB without.
-        small = layer.editable and len(prepared.fids) <= SMALL_BLOCKS_BELOW
+        small = (layer.editable or layer.series is not None) and len(prepared.fids) <= SMALL_BLOCKS_BELOW
         with self._new_file(name) as path, self._writing(path, "BLOCK_SIZE 16384" if small else "") as connection:
             _write_features(connection, layer, prepared)
             for level in levels:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from spatial.catalog import Attribute, Layer
 from spatial.crs import DEGREE_DIGITS, STORAGE, ServedCRS, round_coordinates, to_wire, transform_geometries
@@ -30,11 +30,29 @@ _MULTI = {"Point": "MultiPoint", "LineString": "MultiLineString", "Polygon": "Mu
 _KINDS = frozenset({*_MULTI, *_MULTI.values()})
 
 
+class Named(Protocol):
+    """What faults are told of: a layer, or anything else with an id."""
+
+    @property
+    def id(self) -> str:
+        """Name in messages."""
+        ...
+
+
+class Shaped(Protocol):
+    """What has a type of geometry, as a published layer has."""
+
+    @property
+    def geometry_type(self) -> str | None:
+        """Type of geometry, GeoJSON name."""
+        ...
+
+
 @dataclass
 class Faults:
     """Faults of one feature, told together."""
 
-    layer: Layer
+    layer: Named
     found: list[dict[str, str]] = field(default_factory=list)
 
     def add(self, name: str, zh: str, en: str) -> None:
@@ -152,7 +170,7 @@ def _in_domain(attribute: Attribute, value: Any) -> bool:
     return str(value) in attribute.domain
 
 
-def read_geometry(table: PublishedTable, document: Any, crs: ServedCRS, window: Window | None, faults: Faults) -> Any:
+def read_geometry(table: Shaped, document: Any, crs: ServedCRS, window: Window | None, faults: Faults) -> Any:
     """Geometry in storage form from GeoJSON whose coordinates are in the wire order of `crs`; None with a fault.
 
     Parameters
@@ -171,7 +189,7 @@ def read_geometry(table: PublishedTable, document: Any, crs: ServedCRS, window: 
     return moved if len(faults.found) == before else None
 
 
-def _parsed(table: PublishedTable, document: Any, faults: Faults) -> Any:
+def _parsed(table: Shaped, document: Any, faults: Faults) -> Any:
     import orjson
     import shapely
 
@@ -240,7 +258,7 @@ def _order(crs: ServedCRS) -> tuple[str, str]:
     return ("纬度、经度", "latitude, longitude") if crs.latitude_first else ("经度、纬度", "longitude, latitude")
 
 
-def _check_shape(table: PublishedTable, geometry: Any, crs: ServedCRS, window: Window | None, faults: Faults) -> None:
+def _check_shape(table: Shaped, geometry: Any, crs: ServedCRS, window: Window | None, faults: Faults) -> None:
     import shapely
 
     if not shapely.is_valid(geometry):

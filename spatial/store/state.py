@@ -50,7 +50,7 @@ __all__ = [
     "utc_now",
 ]
 
-HEAD = "0005"
+HEAD = "0006"
 """Newest migration; a test compares it with the alembic scripts."""
 _ASK_AGAIN_S = 0.25
 """How long a revision is taken from the beacon: a change that was not made by this program is seen after that."""
@@ -352,6 +352,7 @@ class State:
         sha256: str | None,
         replaces: str | None = None,
         audit: Sequence[AuditEntry] = (),
+        current: bool = True,
     ) -> None:
         """Insert a version row, flip the current row and raise the revision: one transaction.
 
@@ -361,6 +362,8 @@ class State:
             The version that must still be the current one.
         audit : sequence of AuditEntry
             What an edit changed; written in the same transaction.
+        current : bool
+            Whether the version becomes the current one; the first version of a layer always does.
 
         Raises
         ------
@@ -386,7 +389,10 @@ class State:
                 )
                 session.add_all(audit)
                 session.flush()
-                self._flip(session, layer_id, version, now)
+                if current or session.get(CurrentVersion, layer_id) is None:
+                    self._flip(session, layer_id, version, now)
+                else:
+                    self._raise_revision(session, now)
         except IntegrityError as error:
             raise QualityViolation(
                 f"图层 {layer_id} 的版本 {version} 已发布且不可改；请提高 source.version",

@@ -9,11 +9,17 @@ export interface Named {
   title: Text;
 }
 
+/** A kind of 四乱: what it is, and the articles that forbid it. */
+export interface Kind extends Named {
+  note: Text;
+  law: Text | null;
+}
+
 export interface Desk {
   editing: "off" | "key" | "open";
   states: (Named & { color: string; days: number | null })[];
   steps: (Named & { photos: number; role: string | null })[];
-  kinds: Named[];
+  kinds: Kind[];
   severities: Named[];
   units: string[];
   candidate_layers: (Named & { synthetic: boolean })[];
@@ -61,6 +67,9 @@ export interface Side {
   layer: string | null;
   image: string | null;
   bbox: Box | null;
+  scene?: string | null;
+  /** Why the scene is not shown. */
+  reason?: Text | null;
 }
 
 interface Linked {
@@ -86,6 +95,9 @@ export interface Photo {
   href: string;
   distance_m: number | null;
   warnings: string[];
+  /** Of a picture that was drawn from a scene. */
+  scene?: string;
+  date?: string;
 }
 
 export interface CaseEvent {
@@ -117,6 +129,7 @@ export interface CaseDocument extends CaseItem {
       range: { status: string; share?: number };
       permits: { status: string; share?: number; list: Permit[] };
       duplicates: Linked[];
+      repeats?: Linked[];
       rebounds: Linked[];
     };
   };
@@ -137,7 +150,7 @@ export interface CaseList {
 }
 
 export interface Candidates {
-  features: { id: number; label: Text; geometry: { coordinates: unknown } }[];
+  features: { id: number; label: Text; geometry: { coordinates: unknown }; properties?: Record<string, unknown> }[];
   numberMatched: number;
   synthetic: boolean;
 }
@@ -179,6 +192,26 @@ export interface Assessment {
   synthetic: boolean;
 }
 
+/** A case that has to do with an alert. */
+export interface AlertCase {
+  case: number;
+  number: string;
+  state: string;
+  state_title: Text;
+  color: string;
+  outcome: string | null;
+  rebound: boolean;
+}
+
+/** How far an alert is: its own case, and those of its place. */
+export interface AlertState {
+  feature: number;
+  case: AlertCase | null;
+  open: AlertCase[];
+  repeats: AlertCase[];
+  rebounds: AlertCase[];
+}
+
 /** Who acts, and the key where the server wants one; the key is never stored. */
 export const identity = { actor: "", key: "" };
 
@@ -217,6 +250,10 @@ export const getDesk = (): Promise<Desk> => read("");
 export const getCases = (query: URLSearchParams): Promise<CaseList> => read(`/cases?${query}`);
 export const getCase = async (id: number): Promise<Opened> => opened(await ask(`/cases/${id}`));
 export const getCandidates = (layer: string): Promise<Candidates> => read(`/candidates?${new URLSearchParams({ layer, limit: "200" })}`);
+export const getAlerts = async (layer: string): Promise<Map<string, AlertState>> => {
+  const { features } = await read<{ features: AlertState[] }>(`/alerts?${new URLSearchParams({ layer })}`);
+  return new Map(features.map((one) => [String(one.feature), one]));
+};
 export const getWaters = (): Promise<{ waters: Water[] }> => read("/waters");
 export const getWater = (name: string): Promise<WaterFile> => read(`/waters/${encodeURIComponent(name)}`);
 export const getPatrols = (): Promise<{ features: Patrol[] }> => read("/patrols?limit=50");

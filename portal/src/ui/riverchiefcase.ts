@@ -5,7 +5,7 @@ import { fill, h, type Child } from "./dom";
 import { errorBox, loadingBox, toast } from "./notice";
 import type { DeskHost, Page } from "./riverchief";
 import { addPhoto, getCase, takeStep, type AllowedStep, type Box, type CaseDocument, type Opened, type Side } from "./riverchiefapi";
-import { facts, flagBadges, labelled, percent, stateBadge, waiting, when } from "./riverchiefparts";
+import { facts, flagBadges, labelled, percent, photoLimit, smallEnough, stateBadge, waiting, when } from "./riverchiefparts";
 
 export class CasePage implements Page {
   readonly element = h("article", { class: "stack rc-case", id: "river-chief-case" });
@@ -64,40 +64,56 @@ export class CasePage implements Page {
     );
   }
 
-  /** The slots of the two dates: the layer of each date where one is named, else the photo of that role. */
+  /** The two dates side by side: the picture drawn from the scene of the alert, else the layer of the date, else a photo. */
   private pictures(found: CaseDocument): HTMLElement {
     const slot = (side: Side, role: string, name: string): HTMLElement => {
+      const drawn = found.photos.find((one) => one.role === role && one.scene);
+      if (drawn) {
+        const text = `${name} ${drawn.date ?? ""}`.trim();
+        return h(
+          "figure",
+          { "data-side": role },
+          h("a", { href: address(drawn.href), target: "_blank", rel: "noopener" }, h("img", { class: "rc-chip", src: address(drawn.href), alt: text })),
+          h("figcaption", {}, text),
+        );
+      }
       const photo = found.photos.findLast((one) => one.role === role);
       const source = side.image ?? photo?.href;
       const text = `${name} ${side.date ?? ""}`.trim();
       const picture = source
         ? h("div", { class: "rc-picture" }, h("img", { src: address(source), alt: text, loading: "lazy" }), side.bbox ? outline(found, side.bbox) : null)
-        : h("div", { class: "rc-empty" }, t("riverChiefNoPicture"), this.pictureUpload(found, role, name));
-      return h("figure", {}, picture, h("figcaption", {}, text));
+        : h("div", { class: "rc-empty" }, side.reason ? pick(side.reason) : t("riverChiefNoPicture"), this.pictureUpload(found, role, name));
+      return h("figure", { "data-side": role }, picture, h("figcaption", {}, text));
     };
     const { before, after } = found.properties;
-    return h("div", { class: "rc-pictures" }, slot(before, "before", t("riverChiefBefore")), slot(after, "after", t("riverChiefAfter")));
+    return h(
+      "div",
+      { class: "rc-pictures", id: "river-chief-pictures" },
+      slot(before, "before", t("riverChiefBefore")),
+      slot(after, "after", t("riverChiefAfter")),
+    );
   }
 
   /** A picture for an empty slot, where the case still takes one. */
   private pictureUpload(found: CaseDocument, role: string, name: string): Child {
-    const { editing, photos } = this.host.desk;
-    if (editing === "off" || !found.steps.length) return null;
+    const { desk } = this.host;
+    if (desk.editing === "off" || !found.steps.length) return null;
     const place = h("div", { role: "alert" });
     const file = h("input", {
       type: "file",
-      accept: photos.types.join(","),
+      accept: desk.photos.types.join(","),
       "aria-label": `${t("riverChiefAddPicture")}: ${name}`,
       onchange: () => {
         const chosen = file.files?.[0];
-        if (chosen) addPhoto(found.id, role, chosen).then(() => this.load(false)).catch((error: unknown) => place.replaceChildren(errorBox(error)));
+        if (!chosen || !smallEnough(desk, chosen, place)) return;
+        addPhoto(found.id, role, chosen).then(() => this.load(false)).catch((error: unknown) => place.replaceChildren(errorBox(error)));
       },
     });
-    return [file, place];
+    return [file, photoLimit(desk), place];
   }
 
   private checks(found: CaseDocument): HTMLElement {
-    const { range, permits, duplicates, rebounds } = found.properties.checks;
+    const { range, permits, duplicates, rebounds, repeats = [] } = found.properties.checks;
     const links = (rows: typeof duplicates): Child =>
       rows.length
         ? rows.map((row) =>
@@ -110,6 +126,7 @@ export class CasePage implements Page {
       [t("riverChiefPermits"), permits.status === "unknown" ? t("riverChiefUnknown") : shown.length ? shown : t("riverChiefNothing")],
       [t("riverChiefDuplicate"), links(duplicates)],
       [t("riverChiefRebound"), links(rebounds)],
+      ...(repeats.length ? [[t("riverChiefRepeat"), links(repeats)] as [string, Child]] : []),
     ]);
   }
 
@@ -167,18 +184,14 @@ export class CasePage implements Page {
   }
 
   private upload(found: CaseDocument, step: AllowedStep, place: HTMLElement): HTMLElement {
-    const { photos } = this.host.desk;
+    const { desk } = this.host;
     const file = h("input", {
       type: "file",
       id: `river-chief-file-${step.step}`,
-      accept: photos.types.join(","),
+      accept: desk.photos.types.join(","),
       onchange: () => {
         const chosen = file.files?.[0];
-        if (!chosen) return;
-        if (chosen.size > photos.max_bytes) {
-          place.replaceChildren(h("p", { class: "box error" }, t("riverChiefTooLarge", { mb: (photos.max_bytes / 1e6).toFixed(1) })));
-          return;
-        }
+        if (!chosen || !smallEnough(desk, chosen, place)) return;
         file.disabled = true;
         addPhoto(found.id, step.role ?? "field", chosen)
           .then(() => this.load(false))
@@ -194,6 +207,7 @@ export class CasePage implements Page {
       { class: "field" },
       h("label", { htmlFor: file.id }, t("riverChiefPhotosNeeded", { need: step.photos, have })),
       file,
+      photoLimit(desk),
     );
   }
 
@@ -216,8 +230,11 @@ export class CasePage implements Page {
       h("select", { id: `river-chief-judge-${id}` }, options.map((one) => h("option", { value: one.id, selected: one.id === chosen }, pick(one.title))));
     const kind = pickOf("kind", desk.kinds, found.properties.kind ?? "other");
     const severity = pickOf("severity", desk.severities, found.suggested_severity);
-    const details = h("div", { class: "rc-filters" }, labelled(t("riverChiefKind"), kind), labelled(t("riverChiefSeverity"), severity));
+    const law = h("p", { class: "hint", id: "river-chief-judge-law" });
+    const details = h("div", { class: "stack" }, h("div", { class: "rc-filters" }, labelled(t("riverChiefKind"), kind), labelled(t("riverChiefSeverity"), severity)), law);
     const set = (): void => {
+      const chosen = desk.kinds.find((one) => one.id === kind.value);
+      fill(law, chosen ? pick(chosen.note) : "", chosen?.law ? ` ${t("riverChiefLaw")}: ${pick(chosen.law)}` : "");
       details.hidden = body["problem"] === false;
       if (body["problem"] === false) {
         delete body["kind"];
@@ -232,7 +249,8 @@ export class CasePage implements Page {
   }
 
   private photos(found: CaseDocument): Child {
-    if (!found.photos.length) return null;
+    const own = found.photos.filter((photo) => !photo.scene);
+    if (!own.length) return null;
     return h(
       "section",
       { class: "stack", "aria-label": t("riverChiefPhotos") },
@@ -240,7 +258,7 @@ export class CasePage implements Page {
       h(
         "div",
         { class: "rc-photos" },
-        found.photos.map((photo) => {
+        own.map((photo) => {
           const far = photo.warnings.includes("far");
           const text = [photo.actor, when(photo.at), photo.distance_m === null ? t("riverChiefNoPosition") : `${Math.round(photo.distance_m)} m`].join(" · ");
           return h(

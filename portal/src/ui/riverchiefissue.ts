@@ -1,10 +1,11 @@
 /** 下发: alert features that no case was made from yet, or a place by hand. */
 import { pick, t } from "../i18n";
+import { alertPair } from "./alertpair";
 import { fill, h, icon } from "./dom";
 import { emptyBox, errorBox, loadingBox } from "./notice";
 import type { DeskHost, Page } from "./riverchief";
-import { getCandidates, issueCase, type Box, type Candidates } from "./riverchiefapi";
-import { labelled, waiting } from "./riverchiefparts";
+import { getAlerts, getCandidates, issueCase, type AlertState, type Box, type Candidates } from "./riverchiefapi";
+import { alertBadges, labelled, waiting } from "./riverchiefparts";
 
 /** Box of the coordinates of a geometry, however deep they stand. */
 export function boxOf(coordinates: unknown): Box {
@@ -60,19 +61,19 @@ export class IssuePage implements Page {
     const { layer } = this;
     fill(this.rows, loadingBox(t("loading")));
     try {
-      const found = await getCandidates(layer);
+      const [found, states] = await Promise.all([getCandidates(layer), getAlerts(layer)]);
       if (layer !== this.layer) return;
       fill(
         this.rows,
         h("p", { class: "hint", role: "status" }, t("riverChiefWaiting", { n: found.numberMatched })),
-        h("ul", { class: "rc-list" }, found.features.map((feature) => this.row(feature))),
+        h("ul", { class: "rc-list" }, found.features.map((feature) => this.row(feature, states.get(String(feature.id))))),
       );
     } catch (error) {
       fill(this.rows, errorBox(error, () => void this.load()));
     }
   }
 
-  private row(feature: Candidates["features"][number]): HTMLElement {
+  private row(feature: Candidates["features"][number], state: AlertState | undefined): HTMLElement {
     const { host, layer } = this;
     const name = pick(feature.label);
     const place = h("div", { role: "alert" });
@@ -92,10 +93,14 @@ export class IssuePage implements Page {
       t("riverChiefIssueIt"),
     );
     const locate = t("riverChiefLocate", { name });
+    const told = (field: string): string => String(feature.properties?.[field] ?? "");
+    const before = told("scene_before");
+    const day = (scene: string): string => told(scene === before ? "before_date" : "after_date").slice(0, 10);
+    const pair = alertPair({ collection: told("scene_collection"), before, after: told("scene_after"), layer, feature: feature.id }, day, null);
     return h(
       "li",
       { class: "rc-row", "data-feature": String(feature.id) },
-      h("div", { class: "rc-open" }, h("strong", {}, name), place),
+      h("div", { class: "rc-open" }, h("strong", {}, name), h("span", { class: "rc-line" }, alertBadges(state, (id) => host.openCase(id))), pair, place),
       h("button", { type: "button", class: "icon-button", "aria-label": locate, title: locate, onclick: () => host.locate(boxOf(feature.geometry.coordinates), layer) }, icon("target")),
       host.desk.editing === "off" ? null : button,
     );

@@ -2,7 +2,7 @@
 import { lang, pick, t, type Key } from "../i18n";
 import { h, type Child } from "./dom";
 import { errorBox } from "./notice";
-import type { CaseProperties, Desk } from "./riverchiefapi";
+import type { AlertState, CaseProperties, Desk } from "./riverchiefapi";
 
 /** A time as people in China read it. */
 export function when(text: string | null | undefined, long = true): string {
@@ -37,6 +37,36 @@ export function stateBadge(desk: Desk, properties: Pick<CaseProperties, "state" 
   const color = desk.states.find((state) => state.id === properties.state)?.color ?? "#555";
   const outcome = properties.outcome === "not_a_problem" ? ` · ${t("riverChiefNoProblem")}` : "";
   return h("span", { class: "rc-state", style: { borderColor: color } }, `${pick(properties.state_title)}${outcome}`);
+}
+
+/** How far an alert is, as badges that lead to the cases: its own, and those of its place. */
+export function alertBadges(state: AlertState | undefined, open: (id: number) => void): Child[] {
+  if (!state) return [];
+  const link = (id: number, style: string, text: string, color = ""): HTMLElement =>
+    h("button", { type: "button", class: `rc-badge ${style}`, "data-case": String(id), ...(color ? { style: { borderColor: color } } : {}), onclick: () => open(id) }, text);
+  const own = state.case;
+  const outcome = own?.outcome === "not_a_problem" ? ` · ${t("riverChiefNoProblem")}` : "";
+  return [
+    ...(own ? [link(own.case, "rc-state", `${pick(own.state_title)}${outcome} ${own.number}`, own.color)] : []),
+    ...state.rebounds.map((one) => link(one.case, "rc-flag bad", `${t("riverChiefRebound")} ${one.number}`)),
+    ...state.open.map((one) => link(one.case, "rc-flag odd", `${t("riverChiefSamePlace")} ${one.number}`)),
+    // Of its own case it is told above.
+    ...(own ? [] : state.repeats.map((one) => link(one.case, "rc-flag good", `${t("riverChiefRepeat")} ${one.number}`))),
+  ];
+}
+
+/** What a photo may be, told before one is chosen. */
+export const photoLimit = (desk: Desk): HTMLElement =>
+  h("span", { class: "hint" }, t("riverChiefPhotoLimit", {
+    types: desk.photos.types.map((type) => type.replace("image/", "").toUpperCase()).join(" / "),
+    mb: (desk.photos.max_bytes / 1e6).toFixed(1),
+  }));
+
+/** True if the file may be sent; else the reason stands in `place`. */
+export function smallEnough(desk: Desk, file: File, place: HTMLElement): boolean {
+  if (file.size <= desk.photos.max_bytes) return true;
+  place.replaceChildren(h("p", { class: "box error" }, t("riverChiefTooLarge", { mb: (desk.photos.max_bytes / 1e6).toFixed(1) })));
+  return false;
 }
 
 /** Rows of name and value as a table that a screen reader can go through. */

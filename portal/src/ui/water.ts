@@ -3,15 +3,17 @@ import type { App } from "../app";
 import { t, type Key } from "../i18n";
 import type { MapView } from "../map/mapview";
 import { fill, h } from "./dom";
+import { ObservationPage } from "./observation";
 import { FloodPage } from "./waterflood";
 import { SectionPage } from "./watersections";
 import { TimePage } from "./watertime";
+import { WetlandPage } from "./wetland";
 import "./water.css";
 
-const PAGES = ["time", "sections", "flood"] as const;
+const PAGES = ["time", "sections", "flood", "observation", "wetland"] as const;
 type PageName = (typeof PAGES)[number];
 
-const PAGE_NAMES: Record<PageName, Key> = { time: "waterTime", sections: "waterSections", flood: "waterFlood" };
+const PAGE_NAMES: Record<PageName, Key> = { time: "waterTime", sections: "waterSections", flood: "waterFlood", observation: "obsTab", wetland: "wetlandTab" };
 
 /** A page of the panel. */
 export interface WaterPage {
@@ -34,6 +36,8 @@ export class WaterPanel {
       time: new TimePage(app, view, toDesk),
       sections: new SectionPage(app, view),
       flood: new FloodPage(app, view),
+      observation: new ObservationPage(app, view),
+      wetland: new WetlandPage(app, view),
     };
     app.on("lang", () => {
       this.render();

@@ -1,5 +1,5 @@
 /** Documents of the scenes and of the published results of the water analyses, as far as the portal reads them. */
-import { json } from "../api/client";
+import { address, json } from "../api/client";
 import type { LayerInfo, Text } from "../api/types";
 
 export interface SceneCollection {
@@ -52,6 +52,10 @@ export const getCollections = async (): Promise<SceneCollection[]> =>
   (await json<{ collections: SceneCollection[] }>("/api/v1/scenes", { cache: "no-cache" })).collections;
 
 export const getScenes = (collection: string): Promise<ScenesDocument> => json(`/api/v1/scenes/${collection}`, { cache: "no-cache" });
+
+/** Picture of a scene around a feature, with its outline, day and mark drawn in. */
+export const chipAddress = (collection: string, scene: string, layer: string, feature: number | string): string =>
+  address(`/tiles/scenes/${encodeURIComponent(collection)}/${encodeURIComponent(scene)}/chip.webp?${new URLSearchParams({ layer, feature: String(feature) })}`);
 
 export const getIndices = async (): Promise<SceneIndex[]> =>
   (await json<{ indices: SceneIndex[] }>("/tiles/scenes/indices.json")).indices;

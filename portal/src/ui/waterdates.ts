@@ -13,6 +13,16 @@ export function dayOf(time: unknown): string {
   return Number.isNaN(instant.getTime()) ? "" : CHINA.format(instant);
 }
 
+/** Scenes that an event names, else those that its days suggest; -1 where there is none. */
+export function pairOf(scenes: readonly Scene[], event: WaterEvent): [number, number] {
+  const [before, after] = around(scenes, event.first, event.confirmed, event.lastWet);
+  const named = (id: string, other: number): number => {
+    const found = id ? scenes.findIndex((s) => s.id === id) : -1;
+    return found >= 0 ? found : other;
+  };
+  return [named(event.sceneBefore, before), named(event.sceneAfter, after)];
+}
+
 /** Band of a day in a result of dated maps. */
 export const bandOf = (day: string): string => `d${day.replaceAll("-", "")}`;
 
@@ -131,8 +141,12 @@ export interface WaterEvent {
   first: string;
   confirmed: string;
   ended: string;
-  /** Of a loss: the last day on which there was water; empty if it is not told. */
+  /** The last day on which there was water; empty if it is not recorded. */
   lastWet: string;
+  /** Scenes that show the place before and after; empty if they are not recorded. */
+  collection: string;
+  sceneBefore: string;
+  sceneAfter: string;
   areaKm2: number | null;
   evidence: { zh: string; en: string };
   geometry: Item["geometry"];
@@ -153,7 +167,10 @@ export function eventsOf(items: readonly Item[]): WaterEvent[] {
       first: dayOf(p["first"] ?? p["first_date"] ?? p["after_date"] ?? p["time"]),
       confirmed: dayOf(p["confirmed"] ?? p["confirmed_date"]),
       ended: dayOf(p["ended"] ?? p["ended_date"]),
-      lastWet: dayOf(p["last_wet"]) || (/until (\d{4}-\d{2}-\d{2})/.exec(text(p["evidence_en"]))?.[1] ?? ""),
+      lastWet: dayOf(p["last_wet"]),
+      collection: text(p["scene_collection"]),
+      sceneBefore: text(p["scene_before"]),
+      sceneAfter: text(p["scene_after"]),
       areaKm2: km2 ?? (m2 === null ? null : m2 / 1e6),
       evidence: { zh: text(p["evidence_zh"] ?? p["evidence"]), en: text(p["evidence_en"] ?? p["evidence"]) },
       geometry,

@@ -2,10 +2,12 @@
 import { lang, pick, t, type Key } from "../i18n";
 import { fill, h, type Child } from "./dom";
 import { emptyBox } from "./notice";
-import { getDesk, identity, issueCase } from "./riverchiefapi";
-import { labelled, waiting } from "./riverchiefparts";
+import { getAlerts, getDesk, identity, issueCase, type AlertState } from "./riverchiefapi";
+import { alertBadges, labelled, waiting } from "./riverchiefparts";
+import { alertPair } from "./alertpair";
 import type { Scene } from "./waterapi";
-import { around, dayOf, type Body, type WaterEvent, type WatchRun } from "./waterdates";
+import { dayOf, pairOf, type Body, type WaterEvent, type WatchRun } from "./waterdates";
+import "./riverchief.css";
 
 const KINDS: Record<string, [Key, string]> = {
   reclaimed: ["waterReclaimed", "#c62828"],
@@ -14,13 +16,11 @@ const KINDS: Record<string, [Key, string]> = {
   lost: ["waterLost", "#6a1b9a"],
   dried: ["waterDried", "#9a5b13"],
   shrunk: ["waterShrunk", "#ef6c00"],
+  restored: ["waterRestored", "#4575b4"],
 };
 
 export const eventName = (event: WaterEvent): string => (KINDS[event.kind] ? t(KINDS[event.kind]![0]) : event.kind);
 export const eventColor = (event: WaterEvent): string => KINDS[event.kind]?.[1] ?? "#555";
-
-/** Kind of a case that an event of a kind becomes: reclaiming a lake is unlawful occupation; the others are judged by people. */
-const CASE_KINDS: Record<string, string> = { reclaimed: "occupation", reclamation: "occupation" };
 
 /** Name under which the desk keeps who acts. */
 const ACTOR = "onemap.riverchief.actor";
@@ -38,8 +38,8 @@ export class EventList {
   private events: WaterEvent[] = [];
   private bodies: Body[] = [];
   private kind = "";
-  /** Feature → case that was made of it in this visit. */
-  private readonly sent = new Map<string, number>();
+  /** Feature → how far it is at the desk. */
+  private states = new Map<string, AlertState>();
 
   constructor(private readonly host: EventHost) {}
 
@@ -47,6 +47,23 @@ export class EventList {
     this.run = run;
     this.events = events;
     this.bodies = bodies;
+    this.states = new Map();
+    this.render();
+    void this.refresh();
+  }
+
+  /** Asks the desk how far the events are; without an answer they are shown without it. */
+  async refresh(): Promise<void> {
+    const layer = this.run?.events?.id;
+    if (layer && this.events.length) {
+      try {
+        const states = await getAlerts(layer);
+        if (layer !== this.run?.events?.id) return;
+        this.states = states;
+      } catch {
+        this.states = new Map();
+      }
+    }
     this.render();
   }
 
@@ -90,19 +107,26 @@ export class EventList {
     const { host } = this;
     const place = h("div", { role: "alert" });
     const body = event.name || this.bodies.find((b) => b.id === event.body)?.name || event.body;
-    const [before, after] = around(host.scenes(), event.first, event.confirmed, event.lastWet);
+    const state = this.states.get(String(event.feature));
+    const [before, after] = pairOf(host.scenes(), event);
+    const compare = (): void => {
+      host.locate(event);
+      host.compare(before, after);
+    };
     const day = (index: number): string => dayOf(host.scenes()[index]?.time);
     const area = event.areaKm2 === null ? "" : ` · ${(event.areaKm2 * 100).toLocaleString(lang() === "zh" ? "zh-CN" : "en-GB", { maximumFractionDigits: 1 })} hm² (${Math.round(event.areaKm2 * 1500).toLocaleString()} ${t("unitMu")})`;
     const evidence = event.evidence[lang()] || event.evidence.zh;
     const facts: Child[] = [
-      h("p", {}, t("waterFirst", { day: event.first || "—" }), " · ", event.confirmed ? t("waterConfirmed", { day: event.confirmed }) : t("waterWaits"), event.ended ? ` · ${t("waterEnded", { day: event.ended })}` : ""),
+      h("p", {}, t("waterFirst", { day: event.first || "—" }), " · ", event.confirmed ? t("waterConfirmed", { day: event.confirmed }) : t("waterWaits"), event.ended ? ` · ${t("waterEnded", { day: event.ended })}` : "", ` · ${t("waterLastWet", { day: event.lastWet || t("waterNotRecorded") })}`),
       evidence ? h("p", { class: "hint" }, evidence) : null,
     ];
     return h(
       "li",
-      { class: "water-event", "data-event": String(event.feature), style: { borderLeftColor: eventColor(event) } },
+      { class: state?.case?.state === "closed" ? "water-event closed" : "water-event", "data-event": String(event.feature), style: { borderLeftColor: eventColor(event) } },
       h("p", {}, h("strong", {}, `${eventName(event)}`), ` ${body}${area}`),
+      state ? h("p", { class: "rc-line" }, alertBadges(state, (id) => host.toDesk(id))) : null,
       facts,
+      this.chips(event, before >= 0 && after >= 0 ? compare : null),
       h(
         "div",
         { class: "buttons-row" },
@@ -115,10 +139,7 @@ export class EventList {
                 class: "button small",
                 "data-act": "compare",
                 title: `${day(before)} / ${day(after)}`,
-                onclick: () => {
-                  host.locate(event);
-                  host.compare(before, after);
-                },
+                onclick: compare,
               },
               t("waterBeforeAfter"),
             )
@@ -129,12 +150,18 @@ export class EventList {
     );
   }
 
+  /** The scenes that the event names, side by side; a click puts both days on the map. */
+  private chips(event: WaterEvent, compare: (() => void) | null): Child {
+    const layer = this.run?.events?.id;
+    const day = (scene: string): string => dayOf(this.host.scenes().find((one) => one.id === scene)?.time);
+    const pair = layer ? alertPair({ collection: event.collection, before: event.sceneBefore, after: event.sceneAfter, layer, feature: event.feature }, day, compare) : null;
+    return pair ?? h("p", { class: "hint", "data-chips": "none" }, t("waterPicturesNotRecorded"));
+  }
+
   private desk(event: WaterEvent, body: string, before: string, after: string, place: HTMLElement): Child {
-    const { host, run } = this;
-    const key = `${run?.events?.id}#${event.feature}`;
-    const open = (id: number): HTMLElement => h("button", { type: "button", class: "button small", "data-act": "open-case", onclick: () => host.toDesk(id) }, t("waterOpenCase"));
-    const already = this.sent.get(key);
-    if (already !== undefined) return open(already);
+    const { host } = this;
+    const already = this.states.get(String(event.feature))?.case;
+    if (already) return h("button", { type: "button", class: "button small", "data-act": "open-case", onclick: () => host.toDesk(already.case) }, t("waterOpenCase"));
     const button = h(
       "button",
       {
@@ -159,17 +186,16 @@ export class EventList {
       // Storage may be closed to the page; then the name is asked for below.
     }
     if (!identity.actor) return this.ask(button, place);
-    const kind = CASE_KINDS[event.kind];
+    // Days of scenes that the event names are read from these by the server, as its kind is by the rules.
+    const side = (scene: string, day: string): object => (scene || !day ? {} : { date: day });
     const { document } = await issueCase({
       source: { layer: run.events.id, feature: Number(event.feature) },
       title: title.slice(0, 200),
       description: pick(event.evidence),
-      ...(kind && desk.kinds.some((k) => k.id === kind) ? { kind } : {}),
-      before: before ? { date: before } : {},
-      after: after ? { date: after } : {},
+      before: side(event.sceneBefore, before),
+      after: side(event.sceneAfter, after),
     });
-    this.sent.set(`${run.events.id}#${event.feature}`, document.id);
-    this.render();
+    await this.refresh();
     host.toDesk(document.id);
   }
 

@@ -115,7 +115,7 @@ export class TimePage implements WaterPage {
     const run = runOf(this.app.catalogue?.layers ?? [], id);
     if (!again && run?.id === this.run?.id) {
       this.renderSeries();
-      this.list.render();
+      void this.list.refresh();
       return;
     }
     this.run = run;
