@@ -37,8 +37,7 @@ from client import Connection, load  # noqa: E402
 from postgis_cluster import PrivateCluster, running_pid  # noqa: E402
 from processes import Server, cpu_seconds  # noqa: E402
 from run import FULL, QUICK, Raw, check, last_page_of_points, our_server, publish, say  # noqa: E402
-from serve_raster import OURS as RASTER  # noqa: E402
-from serve_raster import publish_raster, raster_tiles  # noqa: E402
+from serve_raster import ELEVATION, PICTURE, publish_rasters, raster_tiles  # noqa: E402
 from wrk import require_wrk, wrk  # noqa: E402
 
 STEPS = ("items", "tiles", "raster", "memory")
@@ -203,18 +202,20 @@ def _etag(port: int, path: str) -> str:
 
 
 def measure_raster(bench: Bench) -> dict[str, Any]:
-    """Picture tiles of a raster beside TiTiler, from the same file."""
+    """Picture tiles of two rasters beside TiTiler, each from the same file: one band by a ramp, three bands as they are."""
     bare = bench.ours("ours", 0, NO_CACHE)
     titiler = serve_peers.titiler_server(bench.port + 1, bench.folder)
     cached = bench.ours("ours_cached", 2, {})
-    ours, theirs = raster_tiles(bench.environment)
     found: dict[str, Any] = {}
     with bench.running(bare, titiler, cached) as servers:
-        for name, port, paths in (("ours", bare.port, ours), ("titiler", titiler.port, theirs)):
-            with contextlib.closing(Connection(port)) as connection:
-                found[f"{name}_bytes"] = statistics.mean(len(connection.get(path)) for path in paths)
-        asked = {"ours": (bare, ours), "titiler": (servers["titiler"], theirs), "cached": (cached, ours)}
-        found.update(bench.rates(f"{RASTER} PNG", asked))
+        for key, layer in (("ramp", ELEVATION), ("rgb", PICTURE)):
+            ours, theirs = raster_tiles(bench.environment, layer)
+            part = found[key] = {}
+            for name, port, paths in (("ours", bare.port, ours), ("titiler", titiler.port, theirs)):
+                with contextlib.closing(Connection(port)) as connection:
+                    part[f"{name}_bytes"] = statistics.mean(len(connection.get(path)) for path in paths)
+            asked = {"ours": (bare, ours), "titiler": (servers["titiler"], theirs), "cached": (cached, ours)}
+            part.update(bench.rates(f"{layer} PNG", asked))
     return found
 
 
@@ -245,7 +246,7 @@ def prepare(bench_folder: Path, cluster: PrivateCluster, size: Any, steps: list[
     admin.execute("CHECKPOINT")
     admin.close()
     if {"raster", "memory"} & set(steps):
-        publish_raster(environment, bench_folder, small=size is QUICK)
+        publish_rasters(environment, bench_folder, small=size is QUICK)
     return environment, frame
 
 

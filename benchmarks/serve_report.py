@@ -82,11 +82,14 @@ def _tiles(tiles: dict[str, Any]) -> list[Bar]:
 
 
 def _raster(raster: dict[str, Any]) -> list[Bar]:
-    titiler = raster["titiler"]["rate"]
-    return [
-        ("栅格 PNG，无缓存，÷ TiTiler", "raster PNG, uncached, ÷ TiTiler", raster["ours"]["rate"] / titiler, "≥", 3),
-        ("栅格 PNG，缓存，÷ TiTiler", "raster PNG, cached, ÷ TiTiler", raster["cached"]["rate"] / titiler, "≥", 20),
-    ]
+    found: list[Bar] = []
+    for key, zh, en in (("rgb", "三波段 RGB PNG", "RGB PNG of three bands"), ("ramp", "色带 PNG", "PNG by a ramp")):
+        ours, cached, titiler = (raster[key][name]["rate"] for name in ("ours", "cached", "titiler"))
+        found += [
+            (f"{zh}，无缓存，÷ TiTiler", f"{en}, uncached, ÷ TiTiler", ours / titiler, "≥", 3),
+            (f"{zh}，缓存，÷ TiTiler", f"{en}, cached, ÷ TiTiler", cached / titiler, "≥", 20),
+        ]
+    return found
 
 
 def _memory(memory: dict[str, Any]) -> list[Bar]:
@@ -151,7 +154,8 @@ def tables(results: dict[str, Any]) -> str:
         lines += _rates("缓存 / From the cache.", tiles["cached"], ("ours", "martin"))
         lines += _rates("未变 / Unchanged (304).", tiles["unchanged"], ("ours", "tipg"))
     if "raster" in results:
-        lines += _rates("栅格 / Raster.", {"PNG": results["raster"]}, ("ours", "cached", "titiler"))
+        rasters = {key: results["raster"][key] for key in ("rgb", "ramp")}
+        lines += _rates("栅格 PNG / Raster PNG.", rasters, ("ours", "cached", "titiler"))
     if "memory" in results:
         lines += ["", "**内存 / Memory**, MB", "", _row("请求数 / requests", "RSS", "PSS"), _rule(3)]
         for mark in results["memory"]["marks"]:

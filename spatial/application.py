@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -173,11 +173,20 @@ class Counters:
 
 
 class Envelope:
-    """Security header, the size limit of request bodies, counters, leaving clients; plain ASGI to stay cheap."""
+    """Security header, the size limit of request bodies, counters, leaving clients; plain ASGI to stay cheap.
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    Parameters
+    ----------
+    limit : int
+        Most bytes of a body.
+    uploads : mapping, optional
+        Beginning of a path → most bytes there, where pictures are sent.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int, uploads: Mapping[str, int] | None = None) -> None:
         self.app = app
         self.limit = limit
+        self.uploads = dict(uploads or {})
         self._counters = Counters()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -201,14 +210,16 @@ class Envelope:
                 watch.stop()
             await send(message)
 
-        received = 0
+        received, limit = 0, self.limit
+        if scope["method"] == "POST":
+            limit = max([limit, *(most for start, most in self.uploads.items() if scope["path"].startswith(start))])
 
         async def limited_receive() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self.limit:
-                raise _too_large(self.limit)
+            if received > limit:
+                raise _too_large(limit)
             return message
 
         try:

@@ -49,10 +49,14 @@ def create_app(settings: Settings | None = None) -> Starlette:
     """
     import tiles
     from spatial import api, ogc
+    from spatial.observation.routes import UPLOADS
+    from spatial.observation.routes import routes as observation_routes
     from spatial.ogc.processes import routes as process_routes
     from spatial.river_chief.routes import routes as river_chief_routes
     from spatial.store.datastore import DataStore
+    from spatial.wetland.routes import routes as wetland_routes
     from tiles.lane import TileLane
+    from tiles.scene_chips import chip_renderer
 
     chosen = settings or environment_settings()
     store = DataStore.open(chosen)
@@ -69,12 +73,14 @@ def create_app(settings: Settings | None = None) -> Starlette:
         *process_routes(store),
         *ogc.routes(store),
         *api.routes(store),
-        *river_chief_routes(store),
+        *river_chief_routes(store, chip_renderer(store)),
+        *observation_routes(store),
+        *wetland_routes(store),
         *_operations(store),
         *_portal(),
     ]
     middleware = [
-        Middleware(Envelope, limit=chosen.max_body_bytes),
+        Middleware(Envelope, limit=chosen.max_body_bytes, uploads=UPLOADS),
         Middleware(Compression),
     ]
     if chosen.cors_origins:

@@ -27,16 +27,21 @@ MODULES = (
     "climate_layers",
     "soil_layers",
     "land_use",
+    "land_use_earlier",
     "county_capacity",
     "hazard_layers",
     "reflectance",
     "site_marks",
     "river_levels",
     "hankou_terrain",
+    "low_water",
     "river_chief",
+    "shoreline_zones",
     "lake_levels",
     "water_quality",
     "lake_reflectance",
+    "observation_layers",
+    "birds",
 )
 """Modules of the further steps, each after what it reads."""
 

@@ -80,6 +80,8 @@ class Lake:
     """Half the range of the level over the year, m."""
     trend: float = 0.0
     """Rise of the level, m a year."""
+    fields_above: float = 2.0
+    """Height over the mean level from which there are fields, m; the highest water must stay below it."""
     plots: tuple[Plot, ...] = ()
     utm: int | None = None
     """EPSG code in which the scenes are delivered; default the grid of degrees itself."""
@@ -131,6 +133,7 @@ LAKES = (
         158.0,
         5.0,
         trend=0.9,
+        fields_above=17.0,
         utm=32649,
     ),
 )
@@ -185,7 +188,8 @@ class Ground:
         random = np.random.default_rng([SEED, 11, len(lake.id)])
         rough = ndimage.zoom(random.normal(0, 1, (size[0] // 48 + 2, size[1] // 48 + 2)), 48, order=1)
         # A bank of 1 : 80 that ends at a low dike, and a flat bed: a level moves the shore by tens of metres.
-        self.height = np.where(inside, -inward / 80.0, np.minimum(outward / 80.0, 1.2 * abs(lake.swing) + 4.0))
+        top = max(1.2 * abs(lake.swing) + 4.0, lake.fields_above + 2.0)
+        self.height = np.where(inside, -inward / 80.0, np.minimum(outward / 80.0, top))
         self.height += 0.06 * rough[: size[0], : size[1]]
         self.height = self.height.astype(np.float32)
         # Far below and far above nothing follows the level: the bed is deep, the land is diked.
@@ -224,7 +228,7 @@ class Ground:
         fields = ((rows + bend[: shape[0], : shape[1]]) // 9).astype(int), ((cols - bend[: shape[0], : shape[1]]) // 7)
         number = (fields[0] * 4099 + fields[1].astype(int)) % 65_521
         draw = random.random(65_521)[number]
-        far = self._mean(self.height) > 2.0
+        far = self._mean(self.height) > self.lake.fields_above
         self.use = np.where(draw < 0.10, 1, np.where(draw < 0.22, 2, np.where(draw < 0.34, 3, 0))).astype(np.uint8)
         self.use[~far] = 0
         towns = ndimage.gaussian_filter(random.random(shape), 14) > 0.5 + 0.021
@@ -492,6 +496,11 @@ def main() -> None:
     for lake in LAKES:
         if arguments.lake is None or lake.id in arguments.lake:
             make(lake, arguments.folder, lambda text: print(f"\r{text}  ", end="", file=sys.stderr, flush=True))
+    if arguments.lake is None:
+        from lake_optical_scenes import HONGHU
+        from lake_optical_scenes import make as make_optical
+
+        make_optical(HONGHU, arguments.folder)
     print(file=sys.stderr)
 
 

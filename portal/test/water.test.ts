@@ -1,10 +1,11 @@
 import { describe, expect, it } from "vitest";
 import type { LayerInfo } from "../src/api/types";
 import { decode, encode, type ShareState } from "../src/share";
-import { around, bandOf, bodiesOf, boxOf, dayOf, eventsOf, nearest, runOf, watchRuns } from "../src/ui/waterdates";
+import { around, bandOf, bodiesOf, boxOf, dayOf, eventsOf, nearest, pairOf, runOf, watchRuns } from "../src/ui/waterdates";
 import type { Item, Scene } from "../src/ui/waterapi";
 import { exposureOf } from "../src/ui/waterflood";
 import { monthRows, monthsOf, newest, yearRows } from "../src/ui/watersections";
+import { pairsOf, satelliteLayers, satelliteOf } from "../src/ui/watersatellite";
 
 const layer = (id: string, published: string, from: string[] = []): LayerInfo =>
   ({ id, published, derived_from: from, title: { zh: id, en: id } }) as unknown as LayerInfo;
@@ -77,13 +78,23 @@ describe("events", () => {
   it("puts reclamation first, then the newest; hectares are square kilometres × 100", () => {
     const events = eventsOf([
       item(1, { kind: "new", body: "x", time: "2017-07-05T00:00:00Z", area_ha: 10 }),
-      item(2, { kind: "reclaimed", body: "x", time: "2018-07-12T00:00:00Z", confirmed: "2019-04-10", ended: null, area_ha: 35.9, evidence_zh: "甲", evidence_en: "wet until 2017-04-16; dry since" }),
+      item(2, { kind: "reclaimed", body: "x", time: "2018-07-12T00:00:00Z", confirmed: "2019-04-10", ended: null, area_ha: 35.9, last_wet: "2017-04-16", scene_collection: "c", scene_before: "s1", scene_after: "s4", evidence_zh: "甲", evidence_en: "wet until 2011-01-01" }),
       item(3, { kind: "new", body: "x", time: "2019-07-05T00:00:00Z", area_m2: 5e4 }),
     ]);
     expect(events.map((e) => e.feature)).toEqual([2, 3, 1]);
-    expect(events[0]).toMatchObject({ first: "2018-07-12", confirmed: "2019-04-10", ended: "", lastWet: "2017-04-16", evidence: { zh: "甲" } });
+    expect(events[0]).toMatchObject({ first: "2018-07-12", confirmed: "2019-04-10", ended: "", lastWet: "2017-04-16", collection: "c", sceneBefore: "s1", sceneAfter: "s4", evidence: { zh: "甲" } });
+    // What is not recorded stays empty: it is not read out of a sentence.
+    expect(events[1]).toMatchObject({ lastWet: "", collection: "", sceneBefore: "", sceneAfter: "" });
     expect(events[0]?.areaKm2).toBeCloseTo(0.359, 12);
     expect(events[1]?.areaKm2).toBeCloseTo(0.05, 12);
+  });
+  it("are compared on the scenes that they name, else on those that their days suggest", () => {
+    const scenes = ["2017-01-10", "2017-04-16", "2018-07-12", "2019-04-10"].map((day, n) => ({ id: `s${n + 1}`, time: `${day}T03:00:00Z`, cloud_cover: 0, bands: [] }));
+    const [named] = eventsOf([item(1, { kind: "reclaimed", time: "2018-07-12T00:00:00Z", confirmed: "2019-04-10", scene_collection: "c", scene_before: "s1", scene_after: "s3" })]);
+    expect(pairOf(scenes, named!)).toEqual([0, 2]);
+    const [told] = eventsOf([item(1, { kind: "reclaimed", time: "2018-07-12T00:00:00Z", confirmed: "2019-04-10" })]);
+    expect(pairOf(scenes, told!)).toEqual([1, 3]);
+    expect(pairOf(scenes, { ...named!, sceneBefore: "gone" })).toEqual([1, 2]);
   });
   it("have the box of their geometry", () => {
     expect(boxOf({ type: "MultiPolygon", coordinates: [[[[1, 2], [3, 4], [0, 5]]]] })).toEqual([0, 2, 3, 5]);
@@ -150,5 +161,41 @@ describe("link", () => {
     expect(decode("#v=1&d=../x:y:z:1:").dated).toBeUndefined();
     expect(decode("#v=1&d=honghu-scenes:a/b:z:1:").dated).toBeUndefined();
     expect(decode("#v=1&d=honghu-scenes:a:z:1:b/c").dated?.before).toBe("");
+  });
+});
+
+describe("satellite beside a station", () => {
+  const at = (x: number, y: number): Item["geometry"] => ({ type: "Point", coordinates: [x, y] });
+  const pass = (day: string, more: Record<string, unknown>, where = at(113.3, 29.85)): Item => item(1, { time: `${day}T03:00:00Z`, clear_percent: 90, flags: "", ...more }, where);
+  const scenes = layer("water-quality-scenes-0a1b2c3d-series", "2026-02-01");
+  const cells = layer("water-quality-scenes-0a1b2c3d-stations", "2026-02-01");
+  const sample = layer("lake-optical-series", "2026-01-01");
+  it("takes the newest run, cells before lakes, the sample last", () => {
+    const old = layer("water-quality-scenes-00000000-series", "2025-01-01");
+    const single = layer("water-quality-11111111-series", "2026-03-01");
+    expect(satelliteLayers([sample, old, single, scenes, cells, layer("lakes", "")]).map((l) => l.id)).toEqual([cells.id, scenes.id, single.id, sample.id]);
+  });
+  const lake = { layer: scenes, items: [pass("2024-08-23", { lake: "洪湖", ndci: 0.12 }), pass("2024-08-08", { lake: "洪湖", ndci: 0.1 })] };
+  const own = { layer: cells, items: [pass("2024-08-08", { station: "洪湖·湖心", lake: "洪湖", ndci: 0.2 })] };
+  it("finds the cells of the station, else its lake in the order of time, else what lies near, else none", () => {
+    expect(satelliteOf([own, lake], "洪湖·湖心", "洪湖", at(0, 0))).toMatchObject({ atStation: true, place: "洪湖·湖心", km: 0 });
+    const found = satelliteOf([own, lake], "洪湖·北", "洪湖", at(0, 0));
+    expect(found).toMatchObject({ atStation: false, place: "洪湖" });
+    expect(found?.points.map((p) => p.time.slice(0, 10))).toEqual(["2024-08-08", "2024-08-23"]);
+    expect(satelliteOf([lake], "新断面", "", at(113.32, 29.85))?.km).toBeCloseTo(1.93, 1);
+    expect(satelliteOf([lake], "长江·汉口", "长江", at(114.3, 30.58))).toBeNull();
+    expect(satelliteOf([], "x", "y", null)).toBeNull();
+  });
+  it("pairs a sample with the nearest good pass within two days", () => {
+    const points = satelliteOf([lake], "s", "洪湖", null)!.points;
+    const flagged = points.map((p) => ({ ...p, flags: "low-clear" }));
+    const samples = [
+      { time: "2024-08-08T00:00:00Z", value: 22 },
+      { time: "2024-08-15T00:00:00Z", value: 23 },
+      { time: "2024-08-22T03:00:00Z", value: null },
+    ];
+    expect(pairsOf(samples, points, "ndci")).toEqual([{ day: "2024-08-08", station: 22, satellite: 0.1, hours: 3, time: "2024-08-08T03:00:00Z" }]);
+    expect(pairsOf(samples, flagged, "ndci")).toEqual([]);
+    expect(pairsOf(samples, points, "fai")).toEqual([]);
   });
 });

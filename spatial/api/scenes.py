@@ -29,6 +29,7 @@ def scenes_document(folder: Path, collection_id: str) -> dict[str, Any]:
     return {
         **_head(found),
         "tiles": f"/tiles/scenes/{found.id}/{{scene}}/{{index}}/{{tms}}/{{z}}/{{x}}/{{y}}.webp",
+        "chip": f"/tiles/scenes/{found.id}/{{scene}}/chip.webp",
         "scenes": [
             {
                 "id": item.id,

@@ -62,6 +62,12 @@ def samples(project_root: Path) -> Samples:
     return Samples(project_root)
 
 
+@pytest.fixture(scope="session")
+def postgis_demo_server(start_demo: Callable[..., str], postgis_dsn: str) -> str:
+    """The demo on PostGIS. A fixture without parameters: one that has them is made anew for every file."""
+    return start_demo(store="postgis", postgis_dsn=postgis_dsn, postgis_schema=f"t_{uuid.uuid4().hex[:12]}")
+
+
 @pytest.fixture(scope="session", params=["given"] if GIVEN else ["duckdb", "postgis"])
 def published_server(request: pytest.FixtureRequest) -> str:
     """Address of a running server with all sample layers, on each store in turn."""
@@ -69,9 +75,7 @@ def published_server(request: pytest.FixtureRequest) -> str:
         return GIVEN
     if request.param == "duckdb":
         return str(request.getfixturevalue("demo_server"))
-    start = request.getfixturevalue("start_demo")
-    dsn = request.getfixturevalue("postgis_dsn")
-    return str(start(store="postgis", postgis_dsn=dsn, postgis_schema=f"t_{uuid.uuid4().hex[:12]}"))
+    return str(request.getfixturevalue("postgis_demo_server"))
 
 
 @pytest.fixture(scope="session")

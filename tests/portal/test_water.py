@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -53,7 +55,7 @@ def _scenes(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A server and a worker of their own: small scenes, a watch and an assessment that ran, everybody may edit."""
     import uvicorn
 
@@ -90,7 +92,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         worker = subprocess.Popen(
             [sys.executable, "-m", "spatial.cli", "worker"], env=environment, stdout=log, stderr=log
         )
-    yield f"http://127.0.0.1:{port}"
+    yield SimpleNamespace(address=f"http://127.0.0.1:{port}", store=store)
     worker.terminate()
     try:
         worker.wait(20)
@@ -99,6 +101,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         worker.wait(10)
     running.should_exit = True
     thread.join(20)
+
+
+@pytest.fixture(scope="module")
+def server(place: Any) -> str:
+    """Address of the server."""
+    return str(place.address)
 
 
 def _open(portal: Any, more: str = "") -> Page:
@@ -198,26 +206,137 @@ def test_two_days_by_swipe(portal: Any) -> None:
     assert np.unique(portal.picture()[300:500, 300:500].reshape(-1, 3), axis=0).shape[0] <= 3
 
 
-def test_an_alert_goes_to_the_desk(portal: Any) -> None:
+def _photo(name: str) -> dict[str, Any]:
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.effect_noise((80, 60), 60).convert("RGB").save(out, "JPEG")
+    return {"name": name, "mimeType": "image/jpeg", "buffer": out.getvalue()}
+
+
+def _loaded(page: Page, selector: str) -> list[int]:
+    """Widths of the pictures that a selector finds, once all are there."""
+    expect(page.locator(selector).first).to_be_visible()
+    page.wait_for_function(
+        "selector => [...document.querySelectorAll(selector)].every(i => i.complete && i.naturalWidth)", arg=selector
+    )
+    widths: list[int] = page.locator(selector).evaluate_all("all => all.map(i => i.naturalWidth)")
+    return widths
+
+
+def _second_look(place: Any) -> str:
+    """A layer of alerts with one that was seen at the same place two years after the first."""
+    from spatial.catalog import Layer, Text
+
+    store = place.store
+    name = next(layer.id for layer in store.snapshot().layers() if layer.id.endswith("-events"))
+    table = store.snapshot().vector(name)
+    frame = store.vectors.frame(table)
+    frame = frame[frame["kind"] == "reclaimed"].iloc[[0]].reset_index(drop=True)
+    frame["after_date"] = datetime(2018, 10, 21, tzinfo=UTC).date()
+    frame["scene_before"], frame["scene_after"] = "small-20180423", "small-20181021"
+    source = table.layer.source.model_copy(update={"uri": "second-look", "version": "1"})
+    changes = {"id": "second-look-events", "title": Text(zh="再次观测", en="Second look"), "source": source}
+    store.publish_vector(Layer.model_validate(table.layer.model_dump() | changes), frame)
+    return "second-look-events"
+
+
+def test_an_alert_from_orbit_to_closure(portal: Any, place: Any) -> None:
+    from openpyxl import load_workbook
+
     page = _open(portal)
     page.locator('#water-events [data-kind="reclaimed"]').click()
     event = page.locator("#water-events .water-event").first
     expect(event).to_contain_text("围垦疑点")
     expect(event).to_contain_text("沉湖")
-    event.locator('[data-act="compare"]').click()
+    expect(event).to_contain_text("最后有水：2016-")
+    # Both scenes that the watch compared, side by side on the card.
+    assert _loaded(page, "#water-events .water-event .alert-pair img")[:2] == [256, 256]
+    before, after = (f.get_attribute("data-scene") for f in event.locator(".alert-pair figure").all())
+    assert str(before).rpartition("-")[2] < "20160801" < str(after).rpartition("-")[2]
+    expect(event.locator(".alert-pair")).to_contain_text(f"前 {str(before)[6:10]}-{str(before)[10:12]}")
+    # A picture leads to both days on the map, by swipe.
+    event.locator(".alert-pair button").first.click()
     portal.settle()
-    _, after, _, _, before = _shown(portal)
-    # The last clear day with water there, and a day after the polder was seen.
-    assert before.rpartition("-")[2] < "20160801" < after.rpartition("-")[2]
+    shown = _shown(portal)
+    assert (shown[1], shown[4]) == (after, before)
+    expect(page.locator(".swipe")).to_be_visible()
     assert any(layer.endswith("-events") for layer in portal.active())
+    # 下发
     event.locator('[data-act="send"]').click()
     page.locator("#water-actor").fill("合成-下发人")
     page.keyboard.press("Enter")
     expect(page.locator("#river-chief-case h3")).to_have_text("沉湖围垦疑点", timeout=30_000)
-    expect(page.locator("#river-chief-state")).to_contain_text("已下发")
-    expect(page.locator("#river-chief-case")).to_contain_text("2016")
+    state = page.locator("#river-chief-state")
+    expect(state).to_contain_text("已下发")
+    number = page.locator("#river-chief-case caption").first.inner_text()
+    assert len(_loaded(page, "#river-chief-pictures img")) == 2
+    expect(page.locator('#river-chief-pictures [data-side="before"]')).to_contain_text("2016-")
+    # 核查：没有照片不能办；照片的限制事先说明
+    expect(page.locator("#river-chief-steps")).to_contain_text("每张不超过 2.0 MB")
+    page.locator("#river-chief-note-check").fill("围堤已成，堤内种植")
+    page.locator("#river-chief-step-check").click()
+    expect(page.locator('#river-chief-steps [role="alert"]').first).to_contain_text("照片")
+    page.locator("#river-chief-file-check").set_input_files(_photo("核查.jpg"))
+    expect(page.locator(".rc-photos img")).to_have_count(1)
+    page.locator("#river-chief-note-check").fill("围堤已成，堤内种植")
+    page.locator("#river-chief-step-check").click()
+    expect(state).to_contain_text("已核查")
+    # 认定：由预警带来的类型与依据条文
+    expect(page.locator("#river-chief-judge-kind")).to_have_value("occupation")
+    expect(page.locator("#river-chief-judge-law")).to_contain_text("防洪法第二十二条、第二十三条")
+    page.locator("#river-chief-note-judge").fill("围垦湖泊，无许可")
+    page.locator("#river-chief-step-judge").click()
+    expect(state).to_contain_text("已认定")
+    # 整改
+    page.locator("#river-chief-note-rectify").fill("限期拆除围堤，退田还湖")
+    page.locator("#river-chief-step-rectify").click()
+    expect(state).to_contain_text("整改中")
+    # 复核
+    page.locator("#river-chief-file-review").set_input_files(_photo("整改后.jpg"))
+    expect(page.locator(".rc-photos img")).to_have_count(2)
+    page.locator("#river-chief-note-review").fill("围堤已拆除")
+    page.locator("#river-chief-step-review").click()
+    expect(state).to_contain_text("已复核")
+    # 销号
+    page.locator("#river-chief-note-close").fill("同意销号")
+    page.locator("#river-chief-step-close").click()
+    expect(state).to_contain_text("已销号")
+    expect(page.locator("#river-chief-steps form")).to_have_count(0)
+    rows = page.locator("#river-chief-timeline li").all()
+    assert [row.get_attribute("data-step") for row in rows] == [
+        "issue", "photo", "check", "judge", "rectify", "photo", "review", "close",
+    ]  # fmt: skip
+    expect(page.locator("#river-chief-timeline")).to_contain_text("围垦湖泊，无许可")
+    # 台账
+    page.locator("#river-chief-back").click()
+    page.locator("#river-chief-state").select_option("closed")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="台账 Excel").click()
+    sheet = load_workbook(io.BytesIO(Path(download.value.path()).read_bytes())).active
+    row = next(r for r in range(5, sheet.max_row + 1) if sheet.cell(r, 1).value == number)
+    assert [image.anchor._from.row + 1 for image in sheet._images].count(row) == 2
+    # The list of events says that it is closed.
     page.locator("#tool-water").click()
-    expect(event.locator('[data-act="open-case"]')).to_be_visible()
+    expect(event).to_have_class("water-event closed")
+    expect(event.locator(".rc-badge")).to_contain_text(f"已销号 {number}")
+    event.locator('[data-act="open-case"]').click()
+    expect(page.locator("#river-chief-case caption").first).to_have_text(number)
+    # 反弹：a later alert at the same place.
+    layer = _second_look(place)
+    page.locator("#tool-water").click()
+    page.locator("#tool-chief").click()
+    page.locator("#river-chief-tab-issue").click()
+    page.locator("#river-chief-layer").select_option(layer)
+    again = page.locator("#river-chief-issue .rc-row").first
+    expect(again.locator(".rc-flag.bad")).to_have_text(f"反弹 {number}")
+    assert len(_loaded(page, "#river-chief-issue .rc-row .alert-pair img")) == 2
+    expect(again.locator(".alert-pair")).to_contain_text("后 2018-10-21")
+    again.locator("button.primary").click()
+    expect(state).to_contain_text("反弹")
+    expect(page.locator('#river-chief-pictures [data-side="after"]')).to_contain_text("2018-10-21")
+    expect(page.locator("#river-chief-case")).to_contain_text(number)
+    portal.complaints = [c for c in portal.complaints if "409" not in c]  # the refusal above
 
 
 def test_sections_by_year_and_month(portal: Any) -> None:

@@ -13,6 +13,9 @@ import pytest
 from spatial.settings import PROJECT_ROOT
 
 FOLDER = PROJECT_ROOT / "notebooks"
+FLOOD_LAYERS = {
+    "polders", "detention-areas", "river-forecast", "low-water-levels", "low-water-lines", "water-intakes",
+}  # fmt: skip
 NOTEBOOK = FOLDER / "dual-evaluation.ipynb"
 
 
@@ -128,9 +131,21 @@ def water_names(tmp_path_factory):
     folder = tmp_path_factory.mktemp("water")
     lake = next(lake for lake in scenes.LAKES if lake.id == "liangzi-scenes")
     scenes.make(dataclasses.replace(lake, dates=tuple(day for day in lake.dates if 2017 <= day.year <= 2019)), folder)
-    needed = {"lakes", "lake-levels", "water-quality-sections", "river-gauges"} | {
-        path.stem for path in (PROJECT_ROOT / "layers").glob("hankou-*.yml")
-    }
+    optical = module("lake_optical_scenes", PROJECT_ROOT / "data-samples" / "scripts" / "lake_optical_scenes.py")
+    optical.make(optical.HONGHU, folder)
+    corridor = module("corridor_scenes", PROJECT_ROOT / "data-samples" / "scripts" / "corridor_scenes.py")
+    corridor.make(folder)
+    needed = {"management-range", "works-permits", "shoreline-zones"}
+    needed |= {
+        "bird-observations",
+        "lakes",
+        "lake-levels",
+        "lake-protection-lines",
+        "water-quality-sections",
+        "river-gauges",
+        "outfalls",
+        "water-sources",
+    } | {path.stem for path in (PROJECT_ROOT / "layers").glob("hankou-*.yml")}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ONEMAP_VAR_DIR", str(folder / "var"))
         patch.setenv("ONEMAP_SCENES_PATH", str(folder))
@@ -139,7 +154,7 @@ def water_names(tmp_path_factory):
         settings.cache_clear()
         store = _store()
         for layer in load_catalog(PROJECT_ROOT / "layers").values():
-            if layer.id in needed | {"polders", "detention-areas"}:
+            if layer.id in needed | FLOOD_LAYERS:
                 publish_layer(store, layer)
         yield lambda stem: program.execute(json.loads((FOLDER / f"{stem}.ipynb").read_text("utf-8")))
         settings.cache_clear()
@@ -150,6 +165,21 @@ def test_the_water_watch_notebook_runs(water_names):
     found = water_names("water-watch")
     assert len(found["lake"]) == 6
     assert found["r"].frame("bodies")["name"].eq("梁子湖").any()
+    # Two clear dates in three years: what cannot be compared at equal level is not judged.
+    assert set(found["cards"]["verdict"]) == {"kept", "unknown"}
+
+
+def test_the_wetland_notebook_says_what_six_dates_cannot_decide(water_names):
+    found = water_names("riparian-wetland")
+    assert found["w"].table("totals")["verdict"].tolist() == ["undetermined"]
+    assert found["v"].table("belts")["direction"].tolist() == ["not_assessed"] * 3
+    assert len(found["birds"]) > 500
+
+
+def test_the_notebook_of_the_banks_runs(water_names):
+    found = water_names("corridor-candidates")["found"]
+    assert {"occupation", "extraction", "dumping", "building"} == set(found["kind"])
+    assert {"dredger", "net"} <= set(found["subject"])
 
 
 def test_the_hankou_notebook_shows_that_dikes_hold_until_they_breach(water_names):
@@ -164,3 +194,10 @@ def test_the_hankou_notebook_shows_that_dikes_hold_until_they_breach(water_names
 
 def test_the_station_notebook_runs(water_names):
     assert len(water_names("station-quality")["r"].table("sections")) >= 10
+
+
+def test_the_water_quality_notebook_runs(water_names):
+    found = water_names("water-quality")
+    assert found["r"].table("alerts")["state"].tolist() == ["ended"]
+    assert len(found["pairs"]) >= 6
+    assert set(found["c"].table("trends")["quantity"]) == {"nh3n", "tp", "chl_a"}

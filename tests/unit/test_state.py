@@ -147,9 +147,10 @@ def test_models_and_migrations_agree(address):
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
-    from spatial.store import case_store
+    from spatial.store import case_store, observation_store
 
-    assert case_store.Case.metadata is state_module._Base.metadata  # its tables are among those compared
+    # Their tables are among those compared.
+    assert case_store.Case.metadata is observation_store.Reading.metadata is state_module._Base.metadata
     state = State(address)
     with state.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": False})

@@ -134,6 +134,26 @@ def test_river_is_split_from_lake_by_width() -> None:
     assert lake["cells"] + river["cells"].sum() == int((lake_and_river() > 0).sum())
 
 
+def test_arms_of_a_reservoir_stay_with_it_and_a_listed_water_is_not_cut() -> None:
+    """A reservoir with three narrow arms, one of them longer than itself: a river, unless the list says otherwise."""
+    import geopandas as gpd
+    from shapely import box
+
+    wet = np.zeros((700, 500), int)
+    wet[20:140, 150:310] = 95  # 19,200 cells
+    wet[70:78, 20:150] = 95  # a bay of 130 cells
+    wet[60:68, 310:440] = 95
+    wet[140:680, 200:208] = 95  # 540 cells long
+    reservoir, bays, river = 120 * 160, 2 * 8 * 130, 8 * 540
+    frame = find(wet).frame
+    assert frame.loc[frame["kind"] == "lake", "cells"].tolist() == pytest.approx([reservoir + bays], rel=0.01)
+    assert frame.loc[frame["kind"] == "river", "cells"].sum() == pytest.approx(river, rel=0.02)
+    whole = find(wet).grid.extent.boundingbox
+    listed = gpd.GeoDataFrame({"id": ["R"], "name": ["水库"]}, geometry=[box(*whole)], crs="EPSG:4490")
+    (one,) = find(wet, listed=listed).frame.itertuples()
+    assert (one.kind, one.name, one.cells) == ("lake", "水库", int((wet > 0).sum()))
+
+
 def test_river_is_split_by_a_layer() -> None:
     wet = lake_and_river()
     mask = np.zeros(wet.shape, bool)

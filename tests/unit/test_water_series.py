@@ -19,11 +19,12 @@ from odc.geo.geobox import GeoBox
 from scipy import ndimage
 
 from analyses.water.bodies.delineation import ArrayFrequency, WaterBodies, find_bodies
-from analyses.water.bodies.events import event_frame, series_events
+from analyses.water.bodies.events import Withheld, event_frame, series_events, settled_events
 from analyses.water.bodies.gap_filling import StrataCounts, fill, rising
 from analyses.water.bodies.lake_card import INDICATORS, lake_card
 from analyses.water.bodies.level_area import change_at_equal_level, fit_level_area, levels_on, storage_change
-from analyses.water.bodies.losses import body_losses
+from analyses.water.bodies.losses import body_changes
+from analyses.water.bodies.protection import ProtectionLine, area_kept, protection_lines
 from analyses.water.bodies.rules import WaterBodyRules, water_body_rules
 from analyses.water.bodies.series import COLUMNS, BodySeries, body_series, count_bodies
 from analyses.water.bodies.survey import WatchedBodies, watch_bodies
@@ -144,7 +145,7 @@ def test_area_of_a_synthetic_decade(seed: int, hectares: float) -> None:
     # An interval that covers by being wide says nothing.
     width = (series["area_high_m2"] - series["area_low_m2"]) / made.area_m2
     assert width[made.cover <= 0.3].median() <= 0.05
-    assert not set(found.event_frame["kind"]) & {"lost", "reclaimed"}
+    assert found.event_frame.empty
 
 
 POLDERS = (
@@ -162,16 +163,16 @@ def test_every_planted_reclamation_is_found_within_two_clear_looks(seed, hectare
     r, c, h, w = found.losses[0].window
     planted = made.polder[r : r + h, c : c + w]
     assert (covered & planted).sum() / (covered | planted).sum() >= 0.7
-    # Looks at nine tenths of the polygon at a level at which it had been under water before.
+    # Looks at nine tenths of the polygon, at whatever level.
     looks = made.begun + np.flatnonzero((made.stack.codes[made.begun :, made.polder] < 250).mean(axis=1) >= 0.9)
-    before = made.stack.codes[: made.begun][:, made.polder]
-    under = ((before == 1).sum(axis=1) > 0.97 * (before < 250).sum(axis=1)) & ((before < 250).mean(axis=1) > 0.9)
-    due = looks[made.level[looks] >= made.level[: made.begun][under].min() + 0.02]
     days = [o.day for o in observations(made.stack.dates)]
-    assert frame["confirmed"].iloc[0] <= days[due[1]]
+    assert frame["confirmed"].iloc[0] <= days[looks[1]]
     assert frame["first_missed"].iloc[0] >= days[made.begun]
+    # What the event shows: the last clear look with water, the first clear one that confirms.
+    assert frame["before"].iloc[0] < days[made.begun] <= frame["first_missed"].iloc[0] < frame["after"].iloc[0]
+    assert frame["after"].iloc[0] in {days[t] for t in looks}
     # The alert of that very day: nothing of what came after is known.
-    stack = ArrayStack(made.stack.codes[: due[1] + 1], made.stack.dates[: due[1] + 1])
+    stack = ArrayStack(made.stack.codes[: looks[1] + 1], made.stack.dates[: looks[1] + 1])
     source, then = found_bodies(stack)
     number = int(then.frame["area_m2"].to_numpy().argmax())
     assert len(watch_bodies(stack, then, source, rules(), numbers=[number]).losses) == 1
@@ -187,11 +188,34 @@ def test_polder_does_not_blur_the_filled_areas() -> None:
     assert np.nanquantile(error[made.cover == 0.3], 0.95) <= 0.05
 
 
+def test_a_plot_given_back_is_a_gain_at_equal_level() -> None:
+    """The decade of a polder played backwards: dry at first, water from some day on."""
+    made = decade(13, 40.0, polder=(0.55, 2.5, 0.6))
+    codes = np.ascontiguousarray(made.stack.codes[::-1])
+    # Time runs backwards too, so that a season stays one.
+    first, last = made.stack.dates[0], made.stack.dates[-1]
+    stack = ArrayStack(codes, [first + (last - at) for at in reversed(made.stack.dates)])
+    source, bodies = found_bodies(stack)
+    number = int(bodies.frame["area_m2"].to_numpy().argmax())
+    found = watch_bodies(stack, bodies, source, rules(), numbers=[number])
+    assert [event.kind for event in found.events] == ["restored"]
+    frame = found.gains[0].frame
+    opened = len(codes) - made.begun
+    days = [o.day for o in observations(stack.dates)]
+    assert days[opened] <= frame["first_missed"].iloc[0]
+    assert (frame["confirmed"].iloc[0] - frame["first_missed"].iloc[0]).days >= rules().gain.least_days
+    r, c, h, w = found.gains[0].window
+    planted, covered = made.polder[r : r + h, c : c + w], found.gains[0].cells > 0
+    assert (covered & planted).sum() / (covered | planted).sum() >= 0.7
+    assert found.events[0].last_wet is None
+    assert found.events[0].before < days[opened] <= found.events[0].after
+
+
 def test_gauge_matches_levels_too() -> None:
     made, bodies, _, found = watched(12, 30.0, polder=(0.40, 2.0, 0.5))
     number = found.series[0].number
     gauge = 20 + 5 * made.level
-    losses = body_losses(
+    losses, _ = body_changes(
         made.stack,
         bodies,
         number,
@@ -201,7 +225,7 @@ def test_gauge_matches_levels_too() -> None:
         gauge_m=gauge,
     )
     assert losses.frame["basis"].tolist() == ["gauge"]
-    unknown = body_losses(
+    unknown, _ = body_changes(
         made.stack,
         bodies,
         number,
@@ -211,7 +235,7 @@ def test_gauge_matches_levels_too() -> None:
     )
     assert (len(unknown.frame), unknown.compared) == (0, 0)
     with pytest.raises(InvalidParameter, match="one each"):
-        body_losses(
+        body_changes(
             made.stack,
             bodies,
             number,
@@ -344,6 +368,14 @@ YEAR = [60, 65, 70, 80, 90, 95, 100, 95, 90, 80, 70, 65]
         (YEAR * 6 + [v * 0.7 for v in YEAR * 2], None, [("shrunk", True, False)]),
         # Nothing for two years, then a full pond.
         ([0] * 24 + [90] * 24, None, [("new", True, False)]),
+        # Full for three months of every year, seen or not in the first two: fields under water, not a new lake.
+        (
+            ([0] * 5 + [90] * 3 + [0] * 4) * 4,
+            (["observed"] * 5 + ["prior"] * 3 + ["observed"] * 4) * 2 + ["observed"] * 24,
+            [],
+        ),
+        # Full since three months: it is not said yet.
+        ([0] * 24 + [90] * 4, None, []),
     ],
 )
 def test_events_by_hand(areas, flags, expected) -> None:
@@ -352,6 +384,35 @@ def test_events_by_hand(areas, flags, expected) -> None:
     days = [date(2012 + i // 12, i % 12 + 1, 10) for i in range(len(areas))]
     series.frame["date"] = days
     assert kinds(series) == expected
+
+
+def test_what_is_not_announced_has_a_reason() -> None:
+    held: list[Withheld] = []
+    series = made_series([0] * 24 + [90] * 4)
+    assert series_events(series, rules(), withheld=held) == []
+    assert [(w.kind, w.area_m2) for w in held] == [("new", 90.0)]
+    assert "天" in held[0].reason.zh
+    # The same series of a lake, a pond or a paddy: only the paddy's events are explained by its kind.
+    lost = series_events(made_series(YEAR * 7 + [1] * 12), rules())
+    held = []
+    assert settled_events(lost, "pond", held) == lost
+    assert settled_events(lost, "paddy", held) == []
+    assert held[0].kind == "lost"
+    assert "水田" in held[0].reason.zh
+
+
+def test_an_event_of_a_series_has_its_days_before_and_after() -> None:
+    series = made_series(YEAR * 7 + [1] * 12, ["observed"] * 83 + ["filled"] + ["filled"] + ["observed"] * 11)
+    (lost,) = series_events(series, rules())
+    days = list(series.frame["date"])
+    # The last observed date with water (the filled one after it was not seen well), and the first observed confirmed one.
+    assert (lost.last_wet, lost.before) == (days[82], days[82])
+    assert lost.first == days[84]
+    assert lost.after == days[85]
+    (new,) = series_events(made_series([0] * 24 + [90] * 24), rules())
+    assert (new.before, new.first) == (days[23], days[24])
+    assert new.last_wet is None
+    assert new.after >= new.confirmed
 
 
 def test_drawdown_at_a_lower_level_is_no_shrinking() -> None:
@@ -421,24 +482,128 @@ def test_level_area_never_falls(pairs) -> None:
 def test_lake_card() -> None:
     series = made_series(YEAR * 8, start=date(2018, 1, 10))
     rule = rules().lake_card
-    card = lake_card(series, 2019, rule, protection_m2=101.0, natural_shore_share=0.75, range_m2=200.0)
+    line = ProtectionLine(101.0, range_m2=200.0)
+    card = lake_card(series, 2019, rule, protection=line, natural_shore_share=0.75)
     assert card.not_reduced is True  # 100 ± 2 against 101
     assert card.surface_ratio == pytest.approx(card.mean_m2 / 200)
     values = {i.id: i for i in card.indicators}
     assert values["natural_shore"].points == 80
     assert values["shrinkage"].value == pytest.approx(100 * (1 - 100 / 101))
     assert set(card.not_assessed) == set(INDICATORS) - {"natural_shore", "shrinkage"}
-    assert lake_card(series, 2019, rule, protection_m2=120.0).not_reduced is False
+    assert lake_card(series, 2019, rule, protection=ProtectionLine(120.0)).not_reduced is False
     unjudged = lake_card(series, 2019, rule)
     assert unjudged.not_reduced is None
-    assert "无法判定" in unjudged.not_reduced_reason.zh
-    cloudy = lake_card(made_series(YEAR * 2, ["filled"] * 24), 2018, rule, protection_m2=100.0)
+    assert "无法判定" in unjudged.kept.reason.zh
+    cloudy = lake_card(made_series(YEAR * 2, ["filled"] * 24), 2018, rule, protection=ProtectionLine(100.0))
     assert cloudy.not_reduced is None
-    for wrong in ({"natural_shore_share": 75.0}, {"protection_m2": -1.0}, {"given": {"magic": (1.0, "")}}):
+    # Readings of the gauge above and below the least ecological level.
+    level = ProtectionLine(101.0, ecological_level_m=20.5)
+    met = lake_card(series, 2019, rule, protection=level, readings_m=np.array([20.0, 20.5, 21.0, np.nan]))
+    assert {i.id: i.value for i in met.indicators}["ecological_level"] == pytest.approx(200 / 3)
+    for wrong in ({"natural_shore_share": 75.0}, {"protection": ProtectionLine(-1.0)}, {"given": {"magic": (1.0, "")}}):
         with pytest.raises(InvalidParameter):
             lake_card(series, 2019, rule, **wrong)
     with pytest.raises(InvalidParameter, match="1999"):
         lake_card(series, 1999, rule)
+
+
+def leveled(taken_from: int | None = None, share: float = 0.0) -> tuple[BodySeries, np.ndarray]:
+    """A lake of 1 km² more for each metre over 18 m, level by the season; `share` of it is taken from a year on."""
+    level = np.array([20.0 + 0.02 * v for v in YEAR * 8])
+    areas = 1e6 * (level - 18.0)
+    if taken_from is not None:
+        areas[12 * taken_from :] *= 1 - share
+    days = [date(2016 + i // 12, i % 12 + 1, 10) for i in range(len(areas))]
+    series = made_series(areas, extent=5e6, spread=5e3)
+    series.frame["date"] = days
+    return series, level
+
+
+@pytest.mark.parametrize(
+    ("line", "year", "taken", "verdict"),
+    [
+        (None, 2020, 0.0, "unknown"),
+        (ProtectionLine(3.4e6, 21.4), 2020, 0.0, "kept"),
+        # At the line's level a twentieth is missing, though high water covers as much as the line asks for.
+        (ProtectionLine(3.4e6, 21.4), 2023, 0.05, "reduced"),
+        (ProtectionLine(3.4e6, 21.4), 2020, 0.05, "kept"),
+        # Half a percent lies within the tolerance: not decided against the lake.
+        (ProtectionLine(3.4e6, 21.4), 2023, 0.005, "kept"),
+        # Far above all levels seen: nothing is extrapolated.
+        (ProtectionLine(8.0e6, 26.0), 2020, 0.0, "unknown"),
+    ],
+)
+def test_area_is_compared_at_the_level_of_the_line(line, year, taken, verdict) -> None:
+    series, level = leveled(6, taken)
+    found = area_kept(series, year, line, rules().lake_card, level_m=level)
+    assert found.verdict == verdict
+    assert found.reason.zh.startswith("无法判定") is (verdict == "unknown")
+    if verdict == "kept" and taken == 0:
+        assert found.area_m2 == pytest.approx(3.4e6, rel=0.01)
+    if line is not None:
+        without = area_kept(series, year, line, rules().lake_card)
+        assert without.verdict == "unknown"
+        assert "没有水位资料" in without.reason.zh
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.floats(21.25, 21.95), st.floats(0.5, 8.0))
+def test_a_larger_protected_area_never_turns_reduced_into_kept(level_m: float, water_km2: float) -> None:
+    series, level = leveled(6, 0.05)
+    order = {"kept": 0, "reduced": 1}
+    one, more = (
+        area_kept(series, 2023, ProtectionLine(area * 1e6, level_m), rules().lake_card, level_m=level)
+        for area in (water_km2, water_km2 * 1.1)
+    )
+    assert order[one.verdict] <= order[more.verdict]
+
+
+def test_protection_lines_are_checked_when_read() -> None:
+    import geopandas as gpd
+    from shapely import box
+
+    def frame(**columns) -> gpd.GeoDataFrame:
+        return gpd.GeoDataFrame(columns, geometry=[box(0, 0, 1, 1)] * len(columns["name"]), crs="EPSG:4490")
+
+    good = frame(name=["甲湖", "甲湖"], zone=["protection", "control"], water_km2=[2.0, np.nan], level_m=[20.0, np.nan])
+    assert protection_lines(good) == {"甲湖": ProtectionLine(2e6, 20.0)}
+    assert protection_lines(None) == {}
+    for wrong, said in (
+        (frame(name=["甲湖"], area=[1.0]), "water_km2"),
+        (frame(name=["甲湖", "甲湖"], water_km2=[1.0, 2.0]), "more than one"),
+        (frame(name=["甲湖"], water_km2=[0.0]), "positive"),
+    ):
+        with pytest.raises(InvalidParameter, match=said):
+            protection_lines(wrong)
+
+
+def test_natural_share_of_the_shore_by_length() -> None:
+    import geopandas as gpd
+    from shapely import LineString, box
+
+    from analyses.water.watch.cards import natural_shore_of
+
+    rule, lake = rules().lake_card, box(113.0, 30.0, 113.1, 30.1)
+
+    def line(y: float, length: float) -> LineString:
+        return LineString([(112.99, y), (112.99 + length, y)])
+
+    shore = gpd.GeoDataFrame(
+        {"shore": ["natural", "artificial", "unknown", "artificial"]},
+        geometry=[line(30.01, 0.03), line(30.02, 0.01), line(30.03, 0.01), line(35.0, 0.03)],
+        crs="EPSG:4490",
+    )
+    share, told = natural_shore_of(shore, lake, rule)
+    assert share == pytest.approx(0.75, abs=1e-3)
+    assert "80%" in told.en
+    # More unknown than assessed: no share is given.
+    assert (
+        natural_shore_of(shore.assign(shore=["natural", "unknown", "unknown", "natural"]).iloc[1:], lake, rule)[0]
+        is None
+    )
+    assert natural_shore_of(None, lake, rule)[0] is None
+    with pytest.raises(InvalidParameter, match="shore"):
+        natural_shore_of(shore.drop(columns="shore"), lake, rule)
 
 
 def test_partial_water_beside_water_counts_by_a_share() -> None:

@@ -22,9 +22,9 @@ from scipy import stats
 
 from analyses.landcover.classifier import cross_validate, grouped_folds
 from analyses.landcover.samples import Samples, on_grid, training_cells
-from analyses.water.quality.rules import change_rules
 from analyses.water.series.alerts import confirmed_alerts
 from analyses.water.series.change_point import page_cusum, pettitt
+from analyses.water.series.rules import change_rules
 from analyses.water.series.trend import mann_kendall, season_matched, seasonal_mann_kendall, theil_sen, trend_of
 from analyses.water.shore.corridor_change import corridor_change, geodesic_buffer
 from spatial.errors import GridMismatch, InvalidParameter, LayerDefinitionInvalid

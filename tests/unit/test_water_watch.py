@@ -129,6 +129,44 @@ def test_the_polder_is_found_and_nothing_is_lost(result: RunResult, truth: dict[
     assert pd.Timestamp(polder["time"]) > pd.Timestamp("2017-08-01", tz="UTC")
 
 
+def test_an_event_names_its_scenes_and_dates(result: RunResult, scenes: Path, truth: dict[str, Any]) -> None:
+    """Before: the last clear scene with water over the polder; after: the first clear one that confirms the loss."""
+    import rasterio
+    from rasterio.features import geometry_mask
+
+    polder = next(row for _, row in result.frame("events").iterrows() if row["kind"] == "reclaimed")
+    assert polder["scene_collection"] == "small-scenes"
+    assert polder["body_kind"] == "lake"
+    assert "按影像水位指数比较" in polder["evidence_zh"]
+    assert "level_index" not in polder["evidence_zh"] + polder["evidence_en"]
+
+    def water(scene: str) -> tuple[float, float]:
+        with rasterio.open(scenes / "small-scenes" / "data" / scene / "scl.tif") as file:
+            inside = ~geometry_mask([polder.geometry], file.shape, file.transform)
+            codes = file.read(1)[inside]
+        seen = ~np.isin(codes, [0, 3, 9])
+        return float(seen.mean()), float((codes == 6).sum() / max(seen.sum(), 1))
+
+    times = {row["scene"]: pd.Timestamp(row["time"]) for row in truth["areas"]}
+    before, after = polder["scene_before"], polder["scene_after"]
+    closed = pd.Timestamp("2017-08-01", tz="UTC")
+    assert times[before] < closed < times[after]
+    assert str(times[before].date()) == str(polder["before_date"])
+    assert str(times[after].date()) == str(polder["after_date"])
+    assert pd.Timestamp(polder["last_wet"]) < pd.Timestamp("2017-08-01")
+    for scene, wet in ((before, True), (after, False)):
+        seen, share = water(scene)
+        assert seen >= 0.9
+        assert (share > 0.5) is wet
+    # No clear scene with water lies between, and none that confirms lies before: two clear looks are needed.
+    looks = sorted(
+        (times[name], name) for name in times if (scenes / "small-scenes" / "data" / name / "scl.tif").is_file()
+    )
+    clear_after = [name for at, name in looks if at > closed and water(name)[0] >= 0.9]
+    assert after == clear_after[1]
+    assert not [name for at, name in looks if times[before] < at < closed and water(name)[0] >= 0.9]
+
+
 def test_counts_and_frequency_fit(result: RunResult) -> None:
     import rasterio
 
@@ -146,7 +184,7 @@ def test_counts_and_frequency_fit(result: RunResult) -> None:
 
 def test_what_is_published_bears_the_mark_of_synthetic_data(store: DataStore, result: RunResult) -> None:
     snapshot = store.snapshot()
-    assert set(result.layers) == {"extent", "frequency", "transition", "bodies", "series", "events"}
+    assert set(result.layers) == {"extent", "frequency", "transition", "bodies", "series", "events", "cards"}
     for layer_id in result.layers.values():
         layer = snapshot.catalog[layer_id]
         assert layer.synthetic is not None
@@ -192,22 +230,43 @@ def test_bad_parameters(store: DataStore, parameters: dict[str, Any], error: typ
         run_analysis(store, "water-watch", parameters)
 
 
-def test_the_scheduled_watch_runs_when_scenes_arrive_and_reports_once(store: DataStore, scenes: Path) -> None:
+def test_the_scene_that_confirms_a_reclamation_gives_one_alert_and_no_later_one_does(
+    store: DataStore, scenes: Path, result: RunResult
+) -> None:
     from spatial.watch.schedule import watch_collection
 
-    folder = scenes / "small-scenes" / "items"
-    last = sorted(folder.glob("*.json"))[-1]
-    held = last.read_text("utf-8")
-    last.unlink()
-    first = watch_collection(store, "small-scenes", {"least_clear": 5, "dated_maps": "none"})
-    assert first.ran
-    assert [alert["kind"] for alert in first.alerts if alert["name"] == "沉湖"] == ["reclaimed"]
-    assert not watch_collection(store, "small-scenes").ran
-    last.write_text(held, "utf-8")
-    again = watch_collection(store, "small-scenes", {"least_clear": 5, "dated_maps": "none"})
-    assert again.ran
-    assert again.new_scenes == (last.stem,)
-    assert not [alert for alert in again.alerts if alert["name"] == "沉湖"]
+    wanted = {"least_clear": 4, "dated_maps": "none"}
+    polder = next(row for row in result.tables["events"] if row["kind"] == "reclaimed")
+    held = {path: path.read_text("utf-8") for path in (scenes / "small-scenes" / "items").glob("*.json")}
+    confirming = next(path for path in held if path.stem == polder["scene_after"])
+    later = [path for path in held if path.stem[-8:] > confirming.stem[-8:] or path.stem.endswith("-b")]
+    try:
+        for path in (confirming, *later):
+            path.unlink()
+        before = watch_collection(store, "small-scenes", wanted)
+        assert not [alert for alert in before.alerts if alert["kind"] == "reclaimed"]
+        confirming.write_text(held[confirming], "utf-8")
+        now = watch_collection(store, "small-scenes", wanted)
+        assert now.new_scenes == (confirming.stem,)
+        (alert,) = now.alerts
+        assert (alert["kind"], alert["name"], alert["scene_after"]) == ("reclaimed", "沉湖", confirming.stem)
+        assert alert["scene_before"] == polder["scene_before"]
+        assert not watch_collection(store, "small-scenes", wanted).ran
+        for path in later:
+            path.write_text(held[path], "utf-8")
+        last = watch_collection(store, "small-scenes", wanted)
+    finally:
+        for path, text in held.items():
+            path.write_text(text, "utf-8")
+    assert not [alert for alert in last.alerts if alert["kind"] == "reclaimed"]
+    snapshot = store.snapshot()
+
+    def lake_id(layers: Any) -> str:
+        frame = store.vectors.frame(snapshot.vector(layers["bodies"]))
+        return str(frame[frame["name"] == "沉湖"]["body"].iloc[0])
+
+    # The body keeps its id though its outline has changed.
+    assert lake_id(before.layers) == lake_id(now.layers) == lake_id(last.layers)
 
 
 def test_the_shore_is_watched_on_transects(store: DataStore) -> None:

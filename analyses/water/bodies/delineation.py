@@ -239,7 +239,7 @@ def find_bodies(
         )
     unsplit: set[tuple[int, int]] = set()
     if rivers is None and runs.row.size:
-        pieces, unsplit = split_rivers(runs, label_runs(runs), grid, rules)
+        pieces, unsplit = split_rivers(runs, label_runs(runs), grid, rules, listed=_same_crs(listed, grid))
         if pieces:
             runs, sums, _ = _scan(source, rules, _overlay(pieces), months, threads, progress)
     label, number = label_runs(runs)
@@ -289,6 +289,11 @@ def find_bodies(
         if first in unsplit
     ]
     return WaterBodies(frame, rejected, runs, label, grid, tuple(names))
+
+
+def _same_crs(listed: gpd.GeoDataFrame | None, grid: GeoBox) -> gpd.GeoDataFrame | None:
+    """The list where it is of the grid's CRS; another one is refused when bodies are matched with it."""
+    return listed if listed is not None and listed.crs is not None and listed.crs == str(grid.crs) else None
 
 
 def _by_label(label: NDArray[np.int32], number: int, values: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -114,13 +114,24 @@ def _match_list(
 
 
 def split_rivers(
-    runs: Runs, labelled: tuple[NDArray[np.int32], int], grid: GeoBox, rules: WaterBodyRules
+    runs: Runs,
+    labelled: tuple[NDArray[np.int32], int],
+    grid: GeoBox,
+    rules: WaterBodyRules,
+    *,
+    listed: gpd.GeoDataFrame | None = None,
 ) -> tuple[list[tuple[int, int, NDArray[np.bool_]]], set[tuple[int, int]]]:
     """Thin parts of long bodies (河湖分割), as windows of river cells; and bodies too large to be split.
 
     A body is long when (long side of its box)² / area reaches ``river_elongation``. Where it is wider than twice
     ``split_half_width_m`` it may be a lake: what an opening by that half width leaves, if it is large enough and not itself
-    long, is cut off from the river. Remains of the river smaller than a lake that touch one lake only go to that lake.
+    long, is cut off from the river. To a lake go back: what lies in a listed water (a reservoir with its arms), remains smaller
+    than a lake, and arms (库湾) no longer than the lake itself and with a small share of its area that touch no other lake.
+
+    Parameters
+    ----------
+    listed : GeoDataFrame, optional
+        Listed waters, CRS of the grid.
 
     Returns
     -------
@@ -155,16 +166,45 @@ def split_rivers(
         own = order[ends[k] : ends[k + 1]]
         body = paint(runs.take(own), np.ones(own.size, np.int32), int(top[k]), int(left[k]), height, width) > 0
         size = (float(dy[k]), float(dx[k]))
-        river = _river_part(body, size, rules, ndimage)
+        named = None
+        if listed is not None and len(listed):
+            named = _burnt(listed, grid, int(top[k]), int(left[k]), height, width)
+        river = _river_part(body, size, rules, ndimage, named)
         if river is not None:
             pieces.append((int(top[k]), int(left[k]), river))
     return pieces, large
 
 
-def _river_part(
-    body: NDArray[np.bool_], size: tuple[float, float], rules: WaterBodyRules, ndimage: Any
+def _burnt(
+    listed: gpd.GeoDataFrame, grid: GeoBox, top: int, left: int, height: int, width: int
 ) -> NDArray[np.bool_] | None:
-    """River cells of one body; None when nothing is cut off."""
+    """Cells of a window that lie in a listed water; None where there is none."""
+    import shapely
+    from rasterio.features import rasterize
+
+    a, b, c, d, e, f = tuple(grid.affine)[:6]
+    corner = type(grid.affine)(a, b, c + left * a, d, e, f + top * e)
+    box = shapely.box(corner.c, corner.f + height * e, corner.c + width * a, corner.f)
+    near = listed.geometry[shapely.intersects(listed.geometry.to_numpy(), box)]
+    if near.empty:
+        return None
+    return np.asarray(rasterize(list(near), (height, width), transform=corner, dtype="uint8"), dtype=bool)
+
+
+def _river_part(
+    body: NDArray[np.bool_],
+    size: tuple[float, float],
+    rules: WaterBodyRules,
+    ndimage: Any,
+    listed: NDArray[np.bool_] | None = None,
+) -> NDArray[np.bool_] | None:
+    """River cells of one body; None when nothing is cut off.
+
+    Parameters
+    ----------
+    listed : bool, optional
+        Cells of listed waters: a part that lies in them by ``lake_list_share`` is no river.
+    """
     kinds = rules.kinds
     cell = size[0] * size[1]
     padded = np.pad(body, 1)
@@ -172,12 +212,18 @@ def _river_part(
     if not core.any():
         return None
     near = ndimage.distance_transform_edt(~core, sampling=size) <= kinds.split_half_width_m
+    named = np.zeros_like(padded) if listed is None else np.pad(listed, 1)
     parts, number = ndimage.label(near & padded)
     lake = np.zeros(number + 1, bool)
+    areas, spans = np.zeros(number + 1), np.zeros(number + 1)
     for i, box in enumerate(ndimage.find_objects(parts), start=1):
-        area = int((parts[box] == i).sum()) * cell
-        extent = np.hypot((box[0].stop - box[0].start) * size[0], (box[1].stop - box[1].start) * size[1])
-        lake[i] = area >= kinds.split_least_m2 and extent**2 < kinds.river_elongation * area
+        mine = parts[box] == i
+        areas[i] = int(mine.sum()) * cell
+        spans[i] = np.hypot((box[0].stop - box[0].start) * size[0], (box[1].stop - box[1].start) * size[1])
+        compact = spans[i] ** 2 < kinds.river_elongation * areas[i]
+        lake[i] = areas[i] >= kinds.split_least_m2 and (
+            compact or float(named[box][mine].mean()) >= kinds.lake_list_share
+        )
     lakes = np.where(lake[parts], parts, 0)
     if not lakes.any():
         return None
@@ -186,6 +232,15 @@ def _river_part(
     for i, box in enumerate(ndimage.find_objects(rest), start=1):
         mine = rest[box] == i
         touched = np.unique(around[box][mine])
-        if (touched > 0).sum() == 1 and int(mine.sum()) * cell < kinds.split_least_m2:
-            lakes[box][mine] = touched[touched > 0][0]
+        touched = touched[touched > 0]
+        if touched.size == 0:
+            continue
+        area = int(mine.sum()) * cell
+        span = np.hypot((box[0].stop - box[0].start) * size[0], (box[1].stop - box[1].start) * size[1])
+        largest = touched[np.argmax(areas[touched])]
+        arm = area <= kinds.arm_share * areas[largest] and span <= kinds.arm_reach * spans[largest]
+        if float(named[box][mine].mean()) >= kinds.lake_list_share or (
+            touched.size == 1 and (area < kinds.split_least_m2 or arm)
+        ):
+            lakes[box][mine] = largest
     return np.asarray((padded & (lakes == 0))[1:-1, 1:-1], dtype=bool) if (padded & (lakes == 0)).any() else None

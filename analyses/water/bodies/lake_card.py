@@ -13,6 +13,7 @@ import numpy as np
 
 from analyses.water.bodies.events import Event
 from analyses.water.bodies.gap_filling import OBSERVED, PRIOR
+from analyses.water.bodies.protection import AreaKept, ProtectionLine, area_kept
 from analyses.water.bodies.rules import LakeCardRule
 from analyses.water.bodies.series import BodySeries
 from spatial.catalog import Text
@@ -79,18 +80,26 @@ class LakeCard:
     mean_m2: float | None
     least_m2: float | None
     most_m2: float | None
-    """Largest area of the year: what «not reduced» is judged by."""
     most_interval_m2: tuple[float, float] | None
-    protection_m2: float | None
-    not_reduced: bool | None
-    """面积不减; None = 无法判定."""
-    not_reduced_reason: Text
+    protection: ProtectionLine | None
+    kept: AreaKept
+    """面积不减: verdict and reason."""
     surface_ratio: float | None
     """水面率: mean area over the area of the protection range, 0–1."""
     natural_shore_share: float | None
     storage_change_m3: float | None
     events: tuple[Event, ...]
+    """Events that began in the year."""
+    reclaimed_m2: float
+    """Candidates of reclamation inside the lake, confirmed by the end of the year: to be looked at by people."""
+    reclaimed: int
+    restored_m2: float
     indicators: tuple[Indicator, ...]
+
+    @property
+    def not_reduced(self) -> bool | None:
+        """面积不减; None = 无法判定."""
+        return {"kept": True, "reduced": False}.get(self.kept.verdict)
 
     @property
     def not_assessed(self) -> list[str]:
@@ -115,34 +124,32 @@ def lake_card(
     year: int,
     rule: LakeCardRule,
     *,
-    protection_m2: float | None = None,
+    protection: ProtectionLine | None = None,
     baseline_m2: float | None = None,
-    range_m2: float | None = None,
     natural_shore_share: float | None = None,
     level_m: NDArray[Any] | None = None,
+    readings_m: NDArray[Any] | None = None,
     storage_change_m3: float | None = None,
-    ecological_level_m: float | None = None,
     events: Sequence[Event] = (),
     given: Mapping[str, tuple[float, str]] | None = None,
 ) -> LakeCard:
     """The card of one lake and year (一湖一档).
 
-    «Area not reduced» compares the largest area of the year with the area of the protection line: reduced when the upper end
-    of its interval, plus the tolerance, lies below. Without a protection area, or without an observed date in the year, it is
+    «Area not reduced» is judged against the protection line at its own level (`protection.area_kept`); without a line it is
     无法判定.
 
     Parameters
     ----------
-    protection_m2 : float, optional
-        Water area that the lake must keep: of its protection line (湖泊保护线) or as listed, ellipsoidal m².
+    protection : ProtectionLine, optional
+        Water area that the lake must keep, its level, the protection range and the least ecological level.
     baseline_m2 : float, optional
-        Area of the reference year for the shrinkage; default the protection area.
-    range_m2 : float, optional
-        Area of the protection range (保护范围) for the water surface ratio.
+        Area of the reference year for the shrinkage, at the line's level; default the protected area.
     natural_shore_share : float, optional, 0–1
         自然岸线保有率 of the shoreline analysis.
-    level_m, ecological_level_m : optional
-        Levels of the year's days, and the least ecological level, same datum.
+    level_m : float (dates of the series,), optional
+        Levels of a gauge on every date of the series, datum of the line.
+    readings_m : float, optional
+        All readings of the gauge in the year, for the least ecological level.
     given : {indicator id: (value, unit)}, optional
         Indicators from other analyses (``trophic_state`` …), listed as given without points.
 
@@ -153,7 +160,12 @@ def lake_card(
 
     Source: 湖北省湖泊保护条例（2012）; SL/T 793-2020 and 河湖健康评价指南（试行, 2020), names and points [mem].
     """
-    for name, area in (("protection_m2", protection_m2), ("baseline_m2", baseline_m2), ("range_m2", range_m2)):
+    line = protection or ProtectionLine(np.nan)
+    for name, area in (
+        ("protection", None if protection is None else protection.water_m2),
+        ("baseline_m2", baseline_m2),
+        ("protection", line.range_m2),
+    ):
         if area is not None and not area > 0:
             raise InvalidParameter(
                 f"{name} 应大于 0，现为 {area}", f"{name} must be positive, found {area}", parameter=name
@@ -183,15 +195,15 @@ def lake_card(
     clear = mine[mine["flag"] == OBSERVED]
     most = None if mine.empty else mine.iloc[int(mine["area_m2"].to_numpy().argmax())]
     interval = None if most is None else (float(most["area_low_m2"]), float(most["area_high_m2"]))
-    not_reduced, reason = _not_reduced(most, len(clear), protection_m2, rule)
+    kept = area_kept(series, year, protection, rule, level_m=level_m)
     mean = None if mine.empty else float(mine["area_m2"].mean())
     found: dict[str, tuple[float, str, float | None, Text]] = {}
-    reference = baseline_m2 if baseline_m2 is not None else protection_m2
-    if most is not None and reference is not None and len(clear):
-        shrinkage = max(0.0, 100 * (1 - float(most["area_m2"]) / reference))
+    reference = baseline_m2 if baseline_m2 is not None else (None if protection is None else protection.water_m2)
+    if kept.area_m2 is not None and reference is not None:
+        shrinkage = max(0.0, 100 * (1 - kept.area_m2 / reference))
         found["shrinkage"] = (
             shrinkage, "%", points(shrinkage, rule.shrinkage_points),
-            Text(zh="当年最大面积与参考面积之比", en="largest area of the year over the reference area"),
+            Text(zh="当年面积（同水位）与参考面积之比", en="area of the year at the line's level over the reference area"),
         )  # fmt: skip
     if natural_shore_share is not None:
         percent = 100 * natural_shore_share
@@ -199,17 +211,18 @@ def lake_card(
             percent, "%", points(percent, rule.natural_shore_points),
             Text(zh="自然岸线保有率", en="natural share of the shoreline"),
         )  # fmt: skip
-    if level_m is not None and ecological_level_m is not None:
-        known = np.asarray(level_m, float)
+    if readings_m is not None and line.ecological_level_m is not None:
+        known = np.asarray(readings_m, float)
         known = known[np.isfinite(known)]
         if known.size:
-            met = 100 * float((known >= ecological_level_m).mean())
+            met = 100 * float((known >= line.ecological_level_m).mean())
             found["ecological_level"] = (
-                met,
-                "%",
-                None,
-                Text(zh="达到最低生态水位的天数份额", en="share of days at or above it"),
-            )
+                met, "%", None,
+                Text(
+                    zh=f"{known.size} 次水位读数中不低于 {line.ecological_level_m:.2f} m 的份额",
+                    en=f"share of {known.size} readings at or above {line.ecological_level_m:.2f} m",
+                ),
+            )  # fmt: skip
     for name, (value, unit) in (given or {}).items():
         found[name] = (float(value), unit, None, Text(zh="由其他分析给出", en="given by another analysis"))
     missing = Text(zh="没有数据，未评价", en="no data, not assessed")
@@ -219,27 +232,16 @@ def lake_card(
         else Indicator(name, title, group, None, "", None, missing)
         for name, (title, group) in INDICATORS.items()
     )
+    mine_of = [event for event in events if event.body_id == series.id]
+    standing = {
+        kind: [e for e in mine_of if e.kind == kind and e.confirmed is not None and e.confirmed.year <= year]
+        for kind in ("reclaimed", "restored")
+    }
     return LakeCard(
         series.id, series.name, year, len(mine), len(clear), mean,
         None if mine.empty else float(mine["area_m2"].min()), None if most is None else float(most["area_m2"]), interval,
-        protection_m2, not_reduced, reason, None if mean is None or range_m2 is None else mean / range_m2, natural_shore_share,
-        storage_change_m3, tuple(e for e in events if e.body_id == series.id and e.first.year == year), indicators,
+        protection, kept, None if mean is None or line.range_m2 is None else mean / line.range_m2, natural_shore_share,
+        storage_change_m3, tuple(e for e in mine_of if e.first.year == year),
+        sum(e.area_m2 for e in standing["reclaimed"]), len(standing["reclaimed"]),
+        sum(e.area_m2 for e in standing["restored"]), indicators,
     )  # fmt: skip
-
-
-def _not_reduced(most: Any, clear: int, protection_m2: float | None, rule: LakeCardRule) -> tuple[bool | None, Text]:
-    """Verdict on 面积不减 and why."""
-    if protection_m2 is None:
-        return None, Text(zh="无法判定：没有保护线面积", en="cannot be judged: no area of the protection line")
-    if most is None or clear == 0:
-        return None, Text(
-            zh="无法判定：当年没有一次看到 90 % 以上的观测", en="cannot be judged: no date of the year with 90 % seen"
-        )
-    bound = float(most["area_high_m2"]) + rule.area_tolerance * protection_m2
-    kept = bound >= protection_m2
-    figures = f"{float(most['area_m2']) / 1e4:.2f} hm² / {protection_m2 / 1e4:.2f} hm²"
-    return kept, Text(
-        zh=f"当年最大面积与保护线面积 {figures}：{'未减少' if kept else '减少，超出区间与允许误差'}",
-        en=f"largest area of the year and area of the protection line {figures}: "
-        f"{'not reduced' if kept else 'reduced beyond interval and tolerance'}",
-    )

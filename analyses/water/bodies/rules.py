@@ -73,6 +73,8 @@ class KindsRule(Sourced):
     split_half_width_m: float = Field(gt=0)
     split_least_m2: float = Field(ge=0)
     split_cells: int = Field(ge=1)
+    arm_share: float = Field(ge=0, le=1)
+    arm_reach: float = Field(ge=0)
     lake_list_share: float = Field(gt=0, le=1)
     paddy_months: float = Field(ge=0, le=12)
     paddy_permanent_share: float = Field(ge=0, le=1)
@@ -115,15 +117,19 @@ class GaugeRule(Sourced):
 
 
 class LossRule(Sourced):
-    """When water that is due at a level is missing for good."""
+    """When water that is due at a level is missing for good, or land that is due is water for good."""
 
     least_area_m2: float = Field(ge=0)
     confirmations: int = Field(ge=1)
+    least_days: int = Field(ge=0)
     warm_up: int = Field(ge=1)
+    steady: int = Field(ge=1)
     wet_before: int = Field(ge=1, le=3)
     level_margin: float = Field(ge=0, lt=1)
+    steady_margin: float = Field(ge=0, lt=1)
     gauge_margin_m: float = Field(ge=0)
     opening_cells: int = Field(ge=0)
+    join_m: float = Field(ge=0)
     dry_at_level: int = Field(ge=1, le=2)
 
 
@@ -133,6 +139,7 @@ class EventsRule(Sourced):
     lost_share: float = Field(gt=0, lt=1)
     shrunk_share: float = Field(gt=0, le=1)
     new_share: float = Field(gt=0, le=1)
+    new_days: int = Field(ge=0)
     confirmations: int = Field(ge=1)
     least_history: int = Field(ge=1)
     season_days: int = Field(ge=1, le=183)
@@ -142,6 +149,12 @@ class LakeCardRule(Sourced):
     """Points and tolerances of the yearly card."""
 
     area_tolerance: float = Field(ge=0, lt=1)
+    least_share: float = Field(ge=0, le=1)
+    least_seen: float = Field(gt=0, le=1)
+    level_tolerance_m: float = Field(ge=0)
+    level_reach_m: float = Field(gt=0)
+    shore_reach_m: float = Field(ge=0)
+    shore_assessed: float = Field(ge=0, le=1)
     shrinkage_points: tuple[tuple[float, float], ...] = Field(min_length=2)
     natural_shore_points: tuple[tuple[float, float], ...] = Field(min_length=2)
 
@@ -165,6 +178,7 @@ class WaterBodyRules(BaseModel):
     series: SeriesRule
     gauge: GaugeRule
     loss: LossRule
+    gain: LossRule
     events: EventsRule
     lake_card: LakeCardRule
 

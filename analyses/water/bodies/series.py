@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analyses.water.bodies import series_kernels
 from analyses.water.bodies.delineation import Band, FrequencySource, WaterBodies
 from analyses.water.bodies.gap_filling import Filled, StrataCounts, fill, level_index
 from analyses.water.bodies.rules import SeriesRule, WaterBodyRules
@@ -111,135 +112,6 @@ class BodySeries:
         return str(self.frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
 
 
-def _stratify(
-    body: Any,
-    wet: Any,
-    clear: Any,
-    changed: Any,
-    top: int,
-    left: int,
-    boxes: Any,
-    sides: Any,
-    first: Any,
-    bins: int,
-    out: Any,
-) -> None:
-    """Stratum of each cell before empty ones are left out: cell of the body's box × bin of occurrence, then change polygons."""
-    for r in range(body.shape[0]):
-        for c in range(body.shape[1]):
-            k = body[r, c]
-            if k < 0:
-                out[r, c] = -1
-                continue
-            side = sides[k]
-            if changed[r, c]:
-                out[r, c] = first[k] + side * side * bins + changed[r, c] - 1
-                continue
-            # Cells of the ring around the box go to its outermost cells.
-            i = min(max((top + r - boxes[k, 0]) * side // boxes[k, 2], 0), side - 1)
-            j = min(max((left + c - boxes[k, 1]) * side // boxes[k, 3], 0), side - 1)
-            n = clear[r, c]
-            b = 0
-            if n > 0:
-                b = min(int(wet[r, c] * bins // n), bins - 1)
-            out[r, c] = first[k] + (i * side + j) * bins + b
-
-
-def _ring(label: Any, wet: Any, clear: Any, extent: float, least: int, reach: int, out: Any) -> None:
-    """Bodies spread into rarely wet cells, step by step; a cell that two reach at once goes to the smaller number."""
-    rows, cols = label.shape
-    step = np.zeros((rows, cols), np.uint8)
-    for r in range(rows):
-        for c in range(cols):
-            out[r, c] = label[r, c]
-            step[r, c] = 1 if label[r, c] > 0 else 0
-    for k in range(1, reach + 1):
-        grown = False
-        for r in range(rows):
-            for c in range(cols):
-                if step[r, c] != 0 or wet[r, c] < least or wet[r, c] >= extent * clear[r, c] - 1e-9:
-                    continue
-                best = 0
-                for d in range(4):
-                    y = r + (1 if d == 0 else (-1 if d == 1 else 0))
-                    x = c + (1 if d == 2 else (-1 if d == 3 else 0))
-                    near = 0 <= y < rows and 0 <= x < cols and step[y, x] == k
-                    if near and (best == 0 or out[y, x] < best):
-                        best = out[y, x]
-                if best:
-                    out[r, c] = best
-                    step[r, c] = k + 1
-                    grown = True
-        if not grown:
-            break
-
-
-def _tally(
-    codes: Any,
-    at: Any,
-    rows: Any,
-    body: Any,
-    inner: Any,
-    stratum: Any,
-    area: Any,
-    seen: Any,
-    wet: Any,
-    cells: Any,
-    areas: Any,
-) -> None:
-    flat = codes.ravel()
-    for k in range(at.size):
-        code = flat[at[k]]
-        if code >= 250:
-            continue
-        b = body[k]
-        s = stratum[k]
-        seen[s] += 1
-        water = code == 1 or code == 2
-        if water:
-            wet[s] += 1
-        # Wet and dry of the polygon; wet of the ring.
-        kind = (0 if water else 1) if inner[k] else 2
-        if kind < 2 or water:
-            cells[kind, b] += 1
-            areas[kind, b] += area[rows[k]]
-
-
-def _shore(codes: Any, above: int, before: int, label: Any, area: Any, top: int, found: Any) -> None:
-    """Area of the cells of partial water that touch water, by body; `codes` is wider than `label` by what lies around it."""
-    rows, cols = codes.shape
-    for r in range(label.shape[0]):
-        for c in range(label.shape[1]):
-            k = label[r, c]
-            if k < 0:
-                continue
-            y = r + above
-            x = c + before
-            if codes[y, x] != 3 and codes[y, x] != 4:
-                continue
-            touches = False
-            for i in range(max(y - 1, 0), min(y + 2, rows)):
-                for j in range(max(x - 1, 0), min(x + 2, cols)):
-                    touches = touches or codes[i, j] == 1 or codes[i, j] == 2
-            if touches:
-                found[k] += area[top + r]
-
-
-def _widened(body: Any, out: Any) -> None:
-    """Bodies with one more cell all around; a cell between two goes to the smaller number."""
-    rows, cols = body.shape
-    for r in range(rows):
-        for c in range(cols):
-            best = body[r, c]
-            if best < 0:
-                for i in range(max(r - 1, 0), min(r + 2, rows)):
-                    for j in range(max(c - 1, 0), min(c + 2, cols)):
-                        k = body[i, j]
-                        if k >= 0 and (best < 0 or k < best):
-                            best = k
-            out[r, c] = best
-
-
 def count_bodies(
     stack: ClassStack,
     bodies: WaterBodies,
@@ -328,10 +200,10 @@ def count_bodies(
             around = np.ascontiguousarray(around)
             codes = np.ascontiguousarray(around[inner_window])
             shore = np.zeros(chosen.size, np.int64)
-            compiled(_shore)(around, above, before, wide, area, window[0], shore)
+            compiled(series_kernels.shore)(around, above, before, wide, area, window[0], shore)
             counts = [np.zeros(strata_here.size, np.uint32) for _ in range(2)]
             sums = [np.zeros((3, bodies_here.size), np.int64) for _ in range(2)]
-            compiled(_tally)(codes, at, rows, local_body, inner_here, local, area, *counts, *sums)
+            compiled(series_kernels.tally)(codes, at, rows, local_body, inner_here, local, area, *counts, *sums)
             found.append((counts, sums, shore))
         return [strata_here, bodies_here, found]
 
@@ -413,20 +285,20 @@ class _Place:
         label = bodies.paint(r0, c0, r1 - r0, c1 - c0)
         wet, clear = source.read(r0, c0, r1 - r0, c1 - c0)
         spread = np.empty_like(label)
-        compiled(_ring)(
+        compiled(series_kernels.ring)(
             label, np.ascontiguousarray(wet), np.ascontiguousarray(clear), self.extent, self.least, self.reach, spread
         )
         cut = (slice(row - r0, row - r0 + height), slice(col - c0, col - c0 + width))
         inner, wet, clear = label[cut] > 0, wet[cut], clear[cut]
         everywhere = self.number_to_k[spread]
         wide = np.empty_like(everywhere)
-        compiled(_widened)(everywhere, wide)
+        compiled(series_kernels.widened)(everywhere, wide)
         body = np.ascontiguousarray(everywhere[cut])
         change = (
             np.zeros((height, width), np.uint8) if changed is None else np.asarray(changed(*window), dtype=np.uint8)
         )
         stratum = np.empty((height, width), np.int64)
-        compiled(_stratify)(
+        compiled(series_kernels.stratify)(
             body, wet.astype(np.int64), clear.astype(np.int64), change, row, col, self.boxes, self.sides, self.first,
             self.bins, stratum,
         )  # fmt: skip

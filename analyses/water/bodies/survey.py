@@ -14,9 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyses.water.bodies.delineation import FrequencySource, WaterBodies
-from analyses.water.bodies.events import Event, event_frame, reclamation_events, series_events
+from analyses.water.bodies.events import (
+    Event,
+    Withheld,
+    change_events,
+    event_frame,
+    series_events,
+    settled_events,
+)
 from analyses.water.bodies.gap_filling import level_index
-from analyses.water.bodies.losses import Losses, body_losses
+from analyses.water.bodies.losses import Losses, body_changes
 from analyses.water.bodies.rules import WaterBodyRules
 from analyses.water.bodies.series import BodySeries, count_bodies, series_of
 from analyses.water.occurrence.stack import ClassStack
@@ -34,11 +41,14 @@ class WatchedBodies:
 
     series: tuple[BodySeries, ...]
     losses: tuple[Losses, ...]
+    gains: tuple[Losses, ...]
     events: tuple[Event, ...]
     event_frame: gpd.GeoDataFrame
     """`events` as features."""
+    withheld: tuple[Withheld, ...]
+    """What was not announced, with the reason."""
     uncompared: tuple[str, ...]
-    """Bodies of which no date had a known level: losses at equal level were not judged."""
+    """Bodies of which no date had a known level: losses and gains at equal level were not judged."""
 
 
 def watch_bodies(
@@ -52,10 +62,10 @@ def watch_bodies(
     threads: int = 1,
     progress: Callable[[float], None] | None = None,
 ) -> WatchedBodies:
-    """Series, losses at equal level and events of bodies.
+    """Series, losses and gains at equal level and events of bodies.
 
-    Two passes over the maps, a third over bodies with losses: their polygons leave the rising order of occurrence and are
-    counted apart, so that a polder does not blur the filled areas of the lake that it was cut from.
+    Two passes over the maps, a third over bodies with losses or gains: their polygons leave the rising order of occurrence and
+    are counted apart, so that a polder does not blur the filled areas of the lake that it was cut from.
 
     Parameters
     ----------
@@ -72,9 +82,10 @@ def watch_bodies(
 
     counts = count_bodies(stack, bodies, source, rules, numbers=numbers, threads=threads, progress=step(0.0, 0.4))
     losses: dict[int, Losses] = {}
+    gains: dict[int, Losses] = {}
     uncompared = []
     for k, number in enumerate(counts.numbers.tolist()):
-        found = body_losses(
+        lost, gained = body_changes(
             stack,
             bodies,
             number,
@@ -83,19 +94,30 @@ def watch_bodies(
             level_index=level_index(counts.of(k), rules.series.voice),
             gauge_m=levels.get(number),
         )
-        if found.compared == 0:
+        if lost.compared == 0:
             uncompared.append(str(bodies.frame["id"].iloc[number]))
-        if len(found.frame):
-            losses[number] = found
+        if len(lost.frame):
+            losses[number] = lost
+        if len(gained.frame):
+            gains[number] = gained
         if progress is not None:
             progress(0.4 + 0.3 * (k + 1) / counts.numbers.size)
     series = {}
-    if losses:
+    changed_bodies = sorted(losses.keys() | gains.keys())
+    if changed_bodies:
 
         def changed(row: int, col: int, height: int, width: int) -> NDArray[np.uint8]:
             out = np.zeros((height, width), np.uint8)
-            for found in losses.values():
-                np.maximum(out, found.band(row, col, height, width), out=out)
+            for number in changed_bodies:
+                found = losses[number].band(row, col, height, width) if number in losses else None
+                most = 0 if found is None else int(losses[number].cells.max())
+                if found is not None:
+                    np.maximum(out, found, out=out)
+                if number in gains:
+                    more = gains[number].band(row, col, height, width)
+                    # Numbered on after the losses; past 255 they share the last one.
+                    more = np.where(more > 0, np.minimum(more.astype(np.int32) + most, 255), 0).astype(np.uint8)
+                    np.maximum(out, more, out=out)
             return out
 
         again = count_bodies(
@@ -103,7 +125,7 @@ def watch_bodies(
             bodies,
             source,
             rules,
-            numbers=sorted(losses),
+            numbers=changed_bodies,
             changed=changed,
             threads=threads,
             progress=step(0.7, 0.2),
@@ -114,16 +136,24 @@ def watch_bodies(
             series[number] = series_of(counts, k, bodies, rules)
     ordered = tuple(series[number] for number in sorted(series))
     events: list[Event] = []
+    withheld: list[Withheld] = []
     for one in ordered:
-        events += series_events(one, rules, gauge_m=levels.get(one.number))
+        found = series_events(one, rules, gauge_m=levels.get(one.number), withheld=withheld)
+        new = any(event.kind == "new" for event in found)
         if one.number in losses:
-            events += reclamation_events(losses[one.number])
+            found += change_events(losses[one.number])
+        # A body that is new as a whole is not announced twice.
+        if one.number in gains and not new:
+            found += change_events(gains[one.number], gains=True)
+        events += settled_events(found, str(bodies.frame["kind"].iloc[one.number]), withheld)
     if progress is not None:
         progress(1.0)
     return WatchedBodies(
         ordered,
         tuple(losses[number] for number in sorted(losses)),
+        tuple(gains[number] for number in sorted(gains)),
         tuple(events),
         event_frame(events, bodies.frame),
+        tuple(withheld),
         tuple(uncompared),
     )

@@ -13,31 +13,35 @@ import numpy as np
 
 from analyses.blocks import Arrays, Window, block_windows, run_blocks
 from analyses.masks import scratch_array
-from analyses.water.bodies.delineation import ArrayFrequency, WaterBodies, find_bodies
+from analyses.water.bodies.delineation import ArrayFrequency, find_bodies
 from analyses.water.bodies.gauge_levels import body_levels
+from analyses.water.bodies.protection import protection_lines
 from analyses.water.bodies.rules import WaterBodyRules, water_body_rules
-from analyses.water.bodies.series import BodySeries
 from analyses.water.bodies.survey import watch_bodies
-from analyses.water.extent.dswx import thresholds_used
 from analyses.water.extent.rules import water_extent_rules
 from analyses.water.extent.scene_maps import InspectedScene, MapScenes, ScratchMaps, inspect_scenes
 from analyses.water.occurrence.frequency import FrequencyReport, water_frequency
 from analyses.water.occurrence.stack import Observation, read_observation
-from analyses.water.watch.parameters import WatchParameters
-from analyses.water.watch.result import (
-    BODY_FIELDS,
+from analyses.water.watch.account import body_rows, factors, inherited, listed_waters, notes, totals
+from analyses.water.watch.cards import CARD_FIELDS, CardSources, card_rows, cards_frame, cards_style, listed_areas
+from analyses.water.watch.event_features import (
     EVENT_FIELDS,
-    SERIES_FIELDS,
-    bodies_frame,
-    bodies_style,
+    SceneNames,
     event_rows,
     events_frame,
     events_style,
+    withheld_rows,
+)
+from analyses.water.watch.parameters import WatchParameters
+from analyses.water.watch.result import (
+    BODY_FIELDS,
+    SERIES_FIELDS,
+    bodies_frame,
+    bodies_style,
     extent_bands,
     extent_style,
     frequency_bands,
     frequency_style,
-    lake_card_rows,
     level_area_rows,
     series_frame,
     series_style,
@@ -47,11 +51,9 @@ from analyses.water.watch.result import (
 )
 from spatial.catalog import Text
 from spatial.errors import LayerEmpty
-from spatial.jobs.contract import AnalysisResult, Factor, Inputs, InputSpec, Outputs, Parameters, Progress
+from spatial.jobs.contract import AnalysisResult, Inputs, InputSpec, Outputs, Parameters, Progress
 
 if TYPE_CHECKING:
-    import geopandas
-
     from analyses.water.extent.rules import WaterExtentRules
 
 __all__ = ["WaterWatch"]
@@ -99,6 +101,13 @@ class WaterWatch:
         InputSpec(
             "levels", "lake-levels", "vector", Text(zh="湖库水位", en="Lake levels"), optional=True, extent="whole"
         ),
+        InputSpec(
+            "protection",
+            "lake-protection-lines",
+            "vector",
+            Text(zh="湖泊保护线", en="Protection lines of lakes"),
+            optional=True,
+        ),
     )
     base: ClassVar[str] = "scenes"
     result_theme: ClassVar[tuple[str, ...]] = ("results", "water")
@@ -115,9 +124,19 @@ class WaterWatch:
     @classmethod
     def inputs_of(cls, parameters: WatchParameters) -> tuple[InputSpec, ...]:
         """The collection and layers that the parameters name."""
-        scenes, lakes, levels = cls.inputs
+        scenes, lakes, levels, protection = cls.inputs
         found = [replace(scenes, layer=parameters.collection), replace(lakes, layer=parameters.lakes)]
-        return (*found, replace(levels, layer=parameters.levels)) if parameters.levels is not None else tuple(found)
+        if parameters.levels is not None:
+            found.append(replace(levels, layer=parameters.levels))
+        if parameters.protection is not None:
+            found.append(replace(protection, layer=parameters.protection))
+        if parameters.shore is not None:
+            title = Text(zh="岸段", en="Sections of the shore")
+            found.append(InputSpec("shore", parameters.shore, "vector", title))
+        if parameters.earlier is not None:
+            title = Text(zh="上一次的水体图斑", en="Bodies of an earlier run")
+            found.append(InputSpec("earlier", parameters.earlier, "vector", title, optional=True))
+        return tuple(found)
 
     def run(self, inputs: Inputs, parameters: WatchParameters, outputs: Outputs, progress: Progress) -> AnalysisResult:
         """Watch the collection.
@@ -126,7 +145,9 @@ class WaterWatch:
         -------
         AnalysisResult
             Rasters ``extent`` (uint8, a band a day), ``frequency`` (float32), ``transition`` (uint8); features ``bodies``,
-            ``series`` (stations), ``events``; tables ``scenes``, ``bodies``, ``series``, ``events``, ``totals``.
+            ``series`` (stations), ``events``, ``cards`` (a year of a listed lake); tables ``scenes``, ``bodies``, ``events``,
+            ``events_withheld``, ``lineage``, ``level_area``, ``lake_cards``, ``lakes_without_card``, ``levels_left_out``,
+            ``totals``.
 
         Raises
         ------
@@ -140,6 +161,11 @@ class WaterWatch:
         )
         series = inputs.scenes["scenes"]
         shape = inputs.grid.shape.yx
+        zones = inputs.frames.get("protection")
+        listed = listed_waters(inputs.frames.get("lakes"), zones)
+        sources = CardSources(
+            protection_lines(zones), inputs.frames.get("levels"), inputs.frames.get("shore"), listed_areas(listed)
+        )
         progress(0.0, "检查影像 checking the scenes")
         inspected = inspect_scenes(series, shape, extent_rules, _within(parameters, rules))
         used = tuple(scene for scene in inspected if scene.usable)
@@ -160,9 +186,10 @@ class WaterWatch:
             inputs.grid,
             rules,
             months=lambda row, col, height, width: counted.months[row : row + height, col : col + width],
-            listed=_listed(inputs.frames.get("lakes")),
+            listed=listed,
             threads=inputs.threads,
         )
+        bodies, links = inherited(bodies, inputs.frames.get("earlier"), rules)
         outputs.features(
             "bodies",
             bodies_frame(bodies),
@@ -175,7 +202,9 @@ class WaterWatch:
         large = np.flatnonzero(bodies.frame["area_m2"].to_numpy(float) >= parameters.series_area_ha * 1e4)
         days = counted.report.observations
         levels = body_levels(inputs.frames.get("levels"), bodies, large.tolist(), [day.at for day in days], rules.gauge)
-        watched = None
+        watched, happened = None, None
+        cards: list[dict[str, Any]] = []
+        no_card: list[dict[str, Any]] = []
         if large.size:
             watched = watch_bodies(
                 maps,
@@ -197,15 +226,29 @@ class WaterWatch:
                 time_field="time",
                 station_field="body",
             )
+            ids = SceneNames(
+                parameters.collection, [scene.id for scene in used], {day.day: day for day in days}, maps, bodies
+            )
+            happened = events_frame(watched.event_frame, bodies, ids, zones)
             outputs.features(
                 "events",
-                events_frame(watched.event_frame, bodies),
+                happened,
                 fields=EVENT_FIELDS,
                 title=Text(zh="水体事件", en="Events of water bodies"),
                 style=events_style(),
                 class_field="kind",
                 time_field="time",
             )
+            cards, no_card = card_rows(watched.series, bodies, levels.levels, watched.events, rules, sources)
+            if cards:
+                outputs.features(
+                    "cards",
+                    cards_frame(cards, bodies),
+                    fields=CARD_FIELDS,
+                    title=Text(zh="一湖一档年度卡", en="Yearly lake cards"),
+                    style=cards_style(),
+                    class_field="verdict",
+                )
         series_found = () if watched is None else watched.series
         tables: dict[str, Any] = {
             "scenes": [scene.document() for scene in inspected]
@@ -213,16 +256,21 @@ class WaterWatch:
                 {"scene": None, "used": False, "codes": ["unreadable"], "reason_zh": zh, "reason_en": en}
                 for zh, en in series.refused
             ],
-            "bodies": _body_rows(bodies, series_found),
-            "events": [] if watched is None else event_rows(watched.event_frame, bodies),
+            "bodies": body_rows(bodies, series_found),
+            "events": [] if happened is None else event_rows(happened),
+            "events_withheld": []
+            if watched is None
+            else withheld_rows(watched.withheld, dict(zip(bodies.frame["id"], bodies.frame["name"], strict=True)).get),
+            "lineage": links,
             "level_area": level_area_rows(series_found, levels.levels),
-            "lake_cards": lake_card_rows(series_found, levels.levels, () if watched is None else watched.events, rules),
+            "lake_cards": cards,
+            "lakes_without_card": no_card,
             "levels_left_out": levels.flagged,
-            "totals": self._totals(inspected, counted.report, bodies, extent_rules, parameters),
+            "totals": totals(inspected, counted.report, bodies, extent_rules, parameters),
         }
         progress(1.0, "完成 done")
-        factors = self._factors(inputs, len(levels.levels), len(series_found))
-        return AnalysisResult(factors, tables, self._notes(inspected, counted.report, rules))
+        assessed = factors(inputs, len(levels.levels), len(series_found))
+        return AnalysisResult(assessed, tables, notes(inspected, counted.report, rules))
 
     def _map(
         self,
@@ -316,131 +364,9 @@ class WaterWatch:
                 codes, _ = read_observation(maps, day, *window)
                 raster.write(window[0], window[1], codes, band=number)
 
-    def _totals(
-        self,
-        inspected: Sequence[InspectedScene],
-        report: FrequencyReport,
-        bodies: WaterBodies,
-        rules: WaterExtentRules,
-        parameters: WatchParameters,
-    ) -> list[dict[str, Any]]:
-        days = report.observations
-        kinds = bodies.frame.groupby("kind")["area_m2"].agg(["count", "sum"]) if len(bodies.frame) else None
-        return [
-            {
-                "collection": parameters.collection,
-                "scenes": len(inspected),
-                "scenes_used": sum(scene.usable for scene in inspected),
-                "observations": len(days),
-                "days_merged": len(report.merged),
-                "first": days[0].day.isoformat(),
-                "last": days[-1].day.isoformat(),
-                "clear_share": round(report.clear_share, 4),
-                "bodies": len(bodies.frame),
-                **{
-                    f"{kind}_{name}": (int(row["count"]) if name == "count" else round(float(row["sum"]) / 1e6, 4))
-                    for kind, row in (() if kinds is None else kinds.iterrows())
-                    for name in ("count", "km2")
-                },
-                "thresholds": thresholds_used(rules, {}),
-            }
-        ]
-
-    def _factors(self, inputs: Inputs, measured: int, bodies: int) -> tuple[Factor, ...]:
-        return (
-            Factor(
-                "extent",
-                Text(zh="水体范围", en="Water extent"),
-                True,
-                Text(zh="五项投票，三项及以上为水", en="vote of five tests, three or more are water"),
-                "OPERA DSWx-HLS",
-            ),
-            Factor(
-                "level",
-                Text(zh="水位", en="Water level"),
-                measured > 0,
-                Text(
-                    zh=f"{bodies} 个水体中 {measured} 个有水位资料，其余用水位指数",
-                    en=f"{measured} of {bodies} bodies have gauge levels, the others use the level index",
-                ),
-                "lake-levels" if "levels" in inputs.frames else "—",
-            ),
-        )
-
-    def _notes(
-        self, inspected: Sequence[InspectedScene], report: FrequencyReport, rules: WaterBodyRules
-    ) -> tuple[Text, ...]:
-        left = [scene for scene in inspected if not scene.usable]
-        found = [
-            Text(
-                zh=f"{len(inspected)} 景中使用 {len(inspected) - len(left)} 景，有效像元份额 {report.clear_share:.1%}",
-                en=f"{len(inspected) - len(left)} of {len(inspected)} scenes used, {report.clear_share:.1%} of cell-days seen",
-            )
-        ]
-        if left:
-            found.append(
-                Text(
-                    zh="排除的影像：" + "；".join(f"{s.id}（{s.document()['reason_zh']}）" for s in left[:10]),
-                    en="scenes left out: " + "; ".join(f"{s.id} ({s.document()['reason_en']})" for s in left[:10]),
-                )
-            )
-        if report.merged:
-            found.append(
-                Text(
-                    zh=f"{len(report.merged)} 天有多景，已合并（有效优先）",
-                    en=f"{len(report.merged)} days have several scenes, merged (clear beats masked)",
-                )
-            )
-        found.append(
-            Text(
-                zh=f"图斑阈值：范围 {rules.bodies.extent_share:.0%}、定位 {rules.bodies.location_share:.0%}，"
-                f"最小 {rules.bodies.least_area_m2:g} m²，平均有效次数不少于 {rules.bodies.least_clear:g}",
-                en=f"bodies: extent {rules.bodies.extent_share:.0%}, location {rules.bodies.location_share:.0%}, at least "
-                f"{rules.bodies.least_area_m2:g} m² and {rules.bodies.least_clear:g} clear observations on average",
-            )
-        )
-        return tuple(found)
-
 
 def _within(parameters: WatchParameters, rules: WaterBodyRules) -> Callable[[datetime], bool]:
     """Whether a time lies within the days asked for, by the calendar of the rules."""
     zone = ZoneInfo(rules.observation.day_zone)
     first, last = parameters.first or date.min, parameters.last or date.max
     return lambda time: first <= time.astimezone(zone).date() <= last
-
-
-def _listed(lakes: geopandas.GeoDataFrame | None) -> geopandas.GeoDataFrame | None:
-    """Named lakes with the columns that `find_bodies` asks for."""
-    if lakes is None or lakes.empty or "name" not in lakes.columns:
-        return None
-    named = lakes[lakes["name"].notna()]
-    if named.empty:
-        return None
-    return named[["name", named.geometry.name]].assign(id=[str(i) for i in named.index], name=named["name"].astype(str))
-
-
-def _body_rows(bodies: WaterBodies, series: Sequence[BodySeries]) -> list[dict[str, Any]]:
-    """One row a body with a series: first, last, least and largest area."""
-    rows = []
-    for one in series:
-        row = bodies.frame.iloc[one.number]
-        area = one.frame["area_m2"].to_numpy(float) / 1e6
-        flags = one.frame["flag"].value_counts().to_dict()
-        rows.append(
-            {
-                "body": one.id,
-                "name": one.name,
-                "kind": row["kind"],
-                "extent_km2": round(float(row["area_m2"]) / 1e6, 4),
-                "first_km2": _round(area[0]),
-                "last_km2": _round(area[-1]),
-                "least_km2": _round(np.nanmin(area)) if np.isfinite(area).any() else None,
-                "largest_km2": _round(np.nanmax(area)) if np.isfinite(area).any() else None,
-                **{f"dates_{flag}": int(flags.get(flag, 0)) for flag in ("observed", "filled", "prior", "none")},
-            }
-        )
-    return rows
-
-
-def _round(value: float) -> float | None:
-    return round(float(value), 4) if np.isfinite(value) else None

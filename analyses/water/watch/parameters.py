@@ -59,6 +59,40 @@ class WatchParameters(Parameters):
             "Station series with lake, time, level_m; lakes of that name are compared at equal level, others by the level index.",
         ),
     )
+    protection: str | None = Field(
+        "lake-protection-lines",
+        pattern=_ID,
+        json_schema_extra=bilingual(
+            "湖泊保护线图层",
+            "Layer of protection lines of lakes",
+            "面图层，字段 name、water_km2（须保持的水面），可有 zone、level_m、area_km2、ecological_level_m；"
+            "缺则“面积不减”为无法判定。其中的水体也作为名录水体。",
+            "Polygons with name, water_km2 (water to be kept), optional zone, level_m, area_km2, ecological_level_m; without it "
+            "«area not reduced» cannot be judged. Its waters count as listed too.",
+        ),
+    )
+    shore: str | None = Field(
+        None,
+        pattern=_ID,
+        json_schema_extra=bilingual(
+            "岸段图层",
+            "Layer of shore sections",
+            "shoreline-watch 的断面成果或岸段图层，字段 shore（natural、artificial、unknown）；用于自然岸线保有率。",
+            "Transects of a run of shoreline-watch or sections of the shore with a field shore (natural, artificial, unknown), "
+            "for the natural share of the shore.",
+        ),
+    )
+    earlier: str | None = Field(
+        None,
+        pattern=_ID,
+        json_schema_extra=bilingual(
+            "上一次的水体图斑",
+            "Bodies of an earlier run",
+            "上一次 water-watch 成果的图斑图层；图斑编号由它继承，并列出分裂、合并、新出现、不再成斑。",
+            "Layer of bodies of an earlier run of water-watch: ids are inherited from it; what split, merged, came and went is "
+            "listed.",
+        ),
+    )
     least_clear: float = Field(
         10,
         ge=1,

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analyses.water.bodies.events import KINDS as EVENT_KINDS
-from analyses.water.bodies.lake_card import lake_card
 from analyses.water.bodies.level_area import fit_level_area, storage_change
 from analyses.water.classes import HIGH, MODERATE, NODATA, NOT_WATER
 from analyses.water.classes import TITLES as CLASS_TITLES
@@ -22,27 +20,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from analyses.water.bodies.delineation import WaterBodies
-    from analyses.water.bodies.events import Event
-    from analyses.water.bodies.rules import WaterBodyRules
     from analyses.water.bodies.series import BodySeries
     from analyses.water.occurrence.stack import Observation
 
 __all__ = [
     "BODY_FIELDS",
-    "EVENT_FIELDS",
     "KINDS",
     "SERIES_FIELDS",
     "bodies_frame",
     "bodies_style",
     "date_band",
-    "event_rows",
-    "events_frame",
-    "events_style",
     "extent_bands",
     "extent_style",
+    "field",
     "frequency_bands",
     "frequency_style",
-    "lake_card_rows",
     "level_area_rows",
     "series_frame",
     "series_style",
@@ -154,31 +146,32 @@ def transition_style() -> dict[str, Any]:
     }
 
 
-def _field(name: str, kind: str, zh: str, en: str, unit: str | None = None, **more: Any) -> Attribute:
+def field(name: str, kind: str, zh: str, en: str, unit: str | None = None, **more: Any) -> Attribute:
+    """Field of a result layer."""
     return Attribute.model_validate({"name": name, "type": kind, "title": {"zh": zh, "en": en}, "unit": unit, **more})
 
 
 BODY_FIELDS: tuple[Attribute, ...] = (
-    _field("body", "string", "图斑编号", "Body id", nullable=False),
-    _field("name", "string", "名称", "Name"),
-    _field("kind", "string", "类别", "Kind", domain={k: v.model_dump() for k, v in KINDS.items()}),
-    _field("kind_reason", "string", "类别依据", "Why this kind"),
-    _field("area_km2", "number", "范围面积", "Area of the extent", "km2"),
-    _field("permanent_share", "number", "常年有水份额", "Share always wet", "1"),
-    _field("mean_frequency", "number", "平均频率", "Mean frequency", "1"),
-    _field("mean_clear", "number", "平均有效次数", "Mean clear count", "1"),
-    _field("holes", "integer", "岛洞数", "Islands"),
+    field("body", "string", "图斑编号", "Body id", nullable=False),
+    field("name", "string", "名称", "Name"),
+    field("kind", "string", "类别", "Kind", domain={k: v.model_dump() for k, v in KINDS.items()}),
+    field("kind_reason", "string", "类别依据", "Why this kind"),
+    field("area_km2", "number", "范围面积", "Area of the extent", "km2"),
+    field("permanent_share", "number", "常年有水份额", "Share always wet", "1"),
+    field("mean_frequency", "number", "平均频率", "Mean frequency", "1"),
+    field("mean_clear", "number", "平均有效次数", "Mean clear count", "1"),
+    field("holes", "integer", "岛洞数", "Islands"),
 )
 SERIES_FIELDS: tuple[Attribute, ...] = (
-    _field("body", "string", "图斑编号", "Body id", nullable=False),
-    _field("name", "string", "名称", "Name"),
-    _field("kind", "string", "类别", "Kind", domain={k: v.model_dump() for k, v in KINDS.items()}),
-    _field("time", "datetime", "时间", "Time", nullable=False),
-    _field("area_km2", "number", "水面面积", "Water area", "km2"),
-    _field("area_low_km2", "number", "面积下限", "Lower end of the interval", "km2"),
-    _field("area_high_km2", "number", "面积上限", "Upper end of the interval", "km2"),
-    _field("seen_share", "number", "有效份额", "Share seen", "1"),
-    _field(
+    field("body", "string", "图斑编号", "Body id", nullable=False),
+    field("name", "string", "名称", "Name"),
+    field("kind", "string", "类别", "Kind", domain={k: v.model_dump() for k, v in KINDS.items()}),
+    field("time", "datetime", "时间", "Time", nullable=False),
+    field("area_km2", "number", "水面面积", "Water area", "km2"),
+    field("area_low_km2", "number", "面积下限", "Lower end of the interval", "km2"),
+    field("area_high_km2", "number", "面积上限", "Upper end of the interval", "km2"),
+    field("seen_share", "number", "有效份额", "Share seen", "1"),
+    field(
         "flag",
         "string",
         "来源",
@@ -190,76 +183,9 @@ SERIES_FIELDS: tuple[Attribute, ...] = (
             "none": {"zh": "无", "en": "none"},
         },
     ),
-    _field("level_m", "number", "水位", "Water level", "m"),
-    _field("level_index", "number", "水位指数", "Level index", "1"),
+    field("level_m", "number", "水位", "Water level", "m"),
+    field("level_index", "number", "水位指数", "Level index", "1"),
 )
-
-
-EVENT_FIELDS: tuple[Attribute, ...] = (
-    _field("event", "string", "事件编号", "Event id", nullable=False),
-    _field("kind", "string", "类别", "Kind", domain={k: v.model_dump() for k, v in EVENT_KINDS.items()}),
-    _field("body", "string", "图斑编号", "Body id", nullable=False),
-    _field("name", "string", "名称", "Name"),
-    _field("time", "datetime", "首次发现", "First seen", nullable=False),
-    _field("confirmed", "date", "确认日期", "Confirmed on"),
-    _field("ended", "date", "结束日期", "Ended on"),
-    _field("two_observations", "boolean", "已由两次观测确认", "Confirmed by two observations"),
-    _field("area_ha", "number", "面积", "Area", "ha"),
-    _field("reference_ha", "number", "比较面积", "Compared with", "ha"),
-    _field("evidence_zh", "string", "依据（中文）", "Evidence (Chinese)"),
-    _field("evidence_en", "string", "依据（英文）", "Evidence (English)"),
-)
-_EVENT_COLOURS = {"new": "#1a9850", "lost": "#b2182b", "dried": "#fdae61", "shrunk": "#ef8a62", "reclaimed": "#d7301f"}
-
-
-def events_frame(events: geopandas.GeoDataFrame, bodies: WaterBodies) -> geopandas.GeoDataFrame:
-    """Events as features, with the columns of `EVENT_FIELDS`."""
-    import pandas as pd
-
-    names = dict(zip(bodies.frame["id"].astype(str), bodies.frame["name"], strict=True))
-    frame = events.rename(columns={"event_id": "event", "body_id": "body"}).copy()
-    frame["name"] = [names.get(str(body)) for body in frame["body"]]
-    frame["time"] = pd.to_datetime(frame["first"]).dt.tz_localize("UTC")
-    for name in ("confirmed", "ended"):
-        frame[name] = pd.to_datetime(frame[name]).dt.date
-    frame["area_ha"] = (frame["area_m2"].astype(float) / 1e4).round(3)
-    frame["reference_ha"] = (frame["reference_m2"].astype(float) / 1e4).round(3)
-    return frame[[*(f.name for f in EVENT_FIELDS), "geometry"]].reset_index(drop=True)
-
-
-def event_rows(events: geopandas.GeoDataFrame, bodies: WaterBodies) -> list[dict[str, Any]]:
-    """Events as JSON-able rows, without their geometry."""
-    rows = []
-    for row in events_frame(events, bodies).drop(columns="geometry").to_dict("records"):
-        rows.append({key: _plain(value) for key, value in row.items()})
-    return rows
-
-
-def _plain(value: Any) -> Any:
-    import pandas as pd
-
-    if value is None or (not isinstance(value, str) and pd.isna(value)):
-        return None
-    return value.isoformat() if hasattr(value, "isoformat") else value
-
-
-def events_style() -> dict[str, Any]:
-    """Colour by kind of event."""
-    return {
-        "type": "categories",
-        "field": "kind",
-        "classes": [
-            {
-                "value": kind,
-                "title": title.model_dump(),
-                "fill": _EVENT_COLOURS[kind] + "66",
-                "stroke": _EVENT_COLOURS[kind],
-                "width": 1.6,
-            }
-            for kind, title in EVENT_KINDS.items()
-        ],
-        "default": {"fill": "#d7301f66", "stroke": "#d7301f", "width": 1.6},
-    }
 
 
 def level_area_rows(series: Sequence[BodySeries], levels: Mapping[int, NDArray[np.float64]]) -> list[dict[str, Any]]:
@@ -289,48 +215,6 @@ def level_area_rows(series: Sequence[BodySeries], levels: Mapping[int, NDArray[n
             for at, area in zip(curve.level_m, curve.area_m2, strict=True)
         ]
     return rows
-
-
-def lake_card_rows(
-    series: Sequence[BodySeries],
-    levels: Mapping[int, NDArray[np.float64]],
-    events: Sequence[Event],
-    rules: WaterBodyRules,
-) -> list[dict[str, Any]]:
-    """A row a listed lake and year (一湖一档)."""
-    rows = []
-    for one in series:
-        if one.name is None:
-            continue
-        days = list(one.frame["date"])
-        for year in sorted({day.year for day in days}):
-            level = levels.get(one.number)
-            of_year = np.array([day.year == year for day in days])
-            card = lake_card(
-                one, year, rules.lake_card, level_m=None if level is None else level[of_year], events=events
-            )
-            rows.append(
-                {
-                    "body": card.body_id,
-                    "name": card.name,
-                    "year": card.year,
-                    "observations": card.observations,
-                    "observed": card.observed,
-                    "mean_km2": _km2(card.mean_m2),
-                    "least_km2": _km2(card.least_m2),
-                    "most_km2": _km2(card.most_m2),
-                    "not_reduced": card.not_reduced,
-                    "not_reduced_reason_zh": card.not_reduced_reason.zh,
-                    "not_reduced_reason_en": card.not_reduced_reason.en,
-                    "events": len(card.events),
-                    "not_assessed": card.not_assessed,
-                }
-            )
-    return rows
-
-
-def _km2(value: float | None) -> float | None:
-    return None if value is None else round(value / 1e6, 4)
 
 
 def bodies_frame(bodies: WaterBodies) -> geopandas.GeoDataFrame:
