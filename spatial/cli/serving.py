@@ -184,6 +184,8 @@ def _sample_scenes(settings: Settings) -> Iterator[None]:
                     if not analysis:  # a collection that others read beside their own
                         continue
                     queue.submit(store.state, analysis, {"collection": name}, limit=settings.queue_limit, publish=True)
+                # The sections stand beside the satellite series of their lakes.
+                queue.submit(store.state, "station-quality", {}, limit=settings.queue_limit, publish=True)
 
     from spatial.jobs import queue
 
