@@ -546,11 +546,24 @@ def test_area_is_compared_at_the_level_of_the_line(line, year, taken, verdict) -
         assert "没有水位资料" in without.reason.zh
 
 
+def test_what_lies_within_the_interval_is_neither_kept_nor_reduced() -> None:
+    """2 % less than the line asks for: beyond the tolerance of 1 %, so the width of the interval decides."""
+    verdicts = {}
+    for name, half in (("narrow", 5e3), ("wide", 8e4)):
+        series, level = leveled(6, 0.02)
+        series.frame["area_low_m2"] = series.frame["area_m2"] - half
+        series.frame["area_high_m2"] = series.frame["area_m2"] + half
+        found = area_kept(series, 2023, ProtectionLine(3.4e6, 21.4), rules().lake_card, level_m=level)
+        verdicts[name] = found.verdict
+        assert found.reason.zh.startswith("无法判定") is (name == "wide")
+    assert verdicts == {"narrow": "reduced", "wide": "unknown"}
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.floats(21.25, 21.95), st.floats(0.5, 8.0))
 def test_a_larger_protected_area_never_turns_reduced_into_kept(level_m: float, water_km2: float) -> None:
     series, level = leveled(6, 0.05)
-    order = {"kept": 0, "reduced": 1}
+    order = {"kept": 0, "unknown": 1, "reduced": 2}
     one, more = (
         area_kept(series, 2023, ProtectionLine(area * 1e6, level_m), rules().lake_card, level_m=level)
         for area in (water_km2, water_km2 * 1.1)

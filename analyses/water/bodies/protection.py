@@ -168,8 +168,9 @@ def area_kept(
     """Whether a lake has kept its area in a year (面积不减).
 
     With a level of the line: each date of the year with a level within ``level_reach_m`` of it is carried to it along the
-    curve of all dates; reduced when the upper end of the median, plus the tolerance, lies below the protected area. Without a
-    level of the line: the largest area of the year takes the place of the median.
+    curve of all dates; kept when their median, plus the tolerance, reaches the protected area, reduced when even the upper end
+    of its interval does not, unknown between the two: what is not known is no pass. Without a level of the line: the largest
+    area of the year takes the place of the median.
 
     Parameters
     ----------
@@ -237,16 +238,26 @@ def _unknown(zh: str, en: str) -> AreaKept:
 
 
 def _judged(area: float, half: float, dates: int, line: ProtectionLine, rule: LakeCardRule, told: Text) -> AreaKept:
-    kept = area + half + rule.area_tolerance * line.water_m2 >= line.water_m2
+    lacking = line.water_m2 * (1 - rule.area_tolerance) - area
+    verdict: Verdict = "kept" if lacking <= 0 else "reduced" if lacking > half else "unknown"
+    end = {
+        "kept": Text(zh="未见减少（在允许误差内）", en="not reduced (within the tolerance)"),
+        "reduced": Text(zh="减少，超出区间与允许误差", en="reduced beyond interval and tolerance"),
+        "unknown": Text(
+            zh="差额超出允许误差但在区间之内，不能断定",
+            en="less than the tolerance allows, but within the interval: not decided",
+        ),
+    }[verdict]
     share = 100 * (area / line.water_m2 - 1)
     figures = f"{area / 1e6:.2f} ± {half / 1e6:.2f} km²"
+    unsure = verdict == "unknown"
     return AreaKept(
-        "kept" if kept else "reduced",
+        verdict,
         Text(
-            zh=f"{told.zh} {figures}，保护线面积 {line.water_m2 / 1e6:.2f} km²，相差 {share:+.2f} %："
-            f"{'未见减少（在区间与允许误差内）' if kept else '减少，超出区间与允许误差'}",
-            en=f"{told.en} {figures}, area of the protection line {line.water_m2 / 1e6:.2f} km², {share:+.2f} %: "
-            f"{'not reduced (within interval and tolerance)' if kept else 'reduced beyond interval and tolerance'}",
+            zh=f"{'无法判定：' if unsure else ''}{told.zh} {figures}，"
+            f"保护线面积 {line.water_m2 / 1e6:.2f} km²，相差 {share:+.2f} %：{end.zh}",
+            en=f"{'cannot be judged: ' if unsure else ''}{told.en} {figures}, "
+            f"area of the protection line {line.water_m2 / 1e6:.2f} km², {share:+.2f} %: {end.en}",
         ),
         area,
         half,
