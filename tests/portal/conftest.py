@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
+import os
+import subprocess
+import sys
 import threading
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +24,14 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
 
 HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+SMALL_LAKE_LAYERS = (
+    "lakes", "province", "prefectures", "water-quality-sections", "river-gauges", "river-reaches", "management-range",
+    "works-permits", "hankou-terrain", "hankou-river", "hankou-dikes", "hankou-land", "hankou-works", "polders",
+    "detention-areas", "roads",
+)  # fmt: skip
+SMALL_LAKE_KM2 = 27.1
+"""Water that the made protection line of the small lake asks to be kept."""
 DESKTOP = {"width": 1440, "height": 900}
 DEGREES_AT_LEVEL_0 = 180 / 256
 """Degrees a pixel at level 0 of CGCS2000Quad."""
@@ -198,3 +213,100 @@ def phone(browser: Browser, server: str) -> Iterator[Portal]:
     yield opened
     context.close()
     opened.check()
+
+
+def _small_scenes(folder: Path) -> Any:
+    """Chenhu (沉湖), four clear days a year for four years; a polder of 20 ha from 2016-08 on; one day under cloud.
+
+    Returns the level of the water by time, m.
+    """
+    spec = importlib.util.spec_from_file_location(
+        "portal_water_scenes", ROOT / "data-samples" / "scripts" / "water_scenes.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = made
+    spec.loader.exec_module(made)
+    lake = made.Lake(
+        "small-scenes",
+        "小湖（合成）",
+        "Small lake (synthetic)",
+        "沉湖",
+        made._seasons(range(2015, 2019), (1, 4, 7, 10)),
+        20.0,
+        0.7,
+        plots=(made.Plot("reclaimed", datetime(2016, 8, 1, tzinfo=UTC), 20.0, 0.4),),
+        bad={5: "all-cloud"},
+    )
+    made.make(lake, folder)
+    return lambda when: made.level(lake, when)
+
+
+def _small_lake_line(store: Any, level: Any) -> None:
+    """Protection line and levels of Chenhu in the place of those of the sample lakes."""
+    import geopandas
+    import pandas as pd
+    import shapely
+
+    catalog = store.snapshot().catalog
+    outline = shapely.box(113.75, 30.25, 113.95, 30.40)
+    line = {
+        "name": ["沉湖"], "zone": ["protection"], "water_km2": [SMALL_LAKE_KM2], "level_m": [20.0],
+        "ecological_level_m": [19.5], "area_km2": [30.0],
+    }  # fmt: skip
+    store.publish_vector(catalog["lake-protection-lines"], geopandas.GeoDataFrame(line, geometry=[outline], crs=4490))
+    times = [datetime(2015, 1, 1, tzinfo=UTC) + timedelta(days=10 * k) for k in range(146)]
+    readings = {"lake": "沉湖", "time": pd.DatetimeIndex(times), "level_m": [round(level(when), 2) for when in times]}
+    points = [shapely.Point(113.85, 30.32)] * len(times)
+    store.publish_vector(catalog["lake-levels"], geopandas.GeoDataFrame(readings, geometry=points, crs=4490))
+
+
+@pytest.fixture(scope="session")
+def small_lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A server and a worker of their own: small scenes, a watch and an assessment that ran, everybody may edit."""
+    import uvicorn
+
+    from spatial.asgi import PORTAL, create_app
+    from spatial.intake.publication import publish_layer
+    from spatial.jobs.run import run_analysis
+    from spatial.settings import Settings
+
+    if not (PORTAL / "index.html").is_file():
+        pytest.fail(
+            "门户未构建，请运行 / the portal is not built, run:\n    cd portal && npm ci && npm run build",
+            pytrace=False,
+        )
+    folder = tmp_path_factory.mktemp("water")
+    level = _small_scenes(folder / "scenes")
+    own = {"layers_dir": ROOT / "layers", "var_dir": folder / "var", "scenes_path": folder / "scenes", "edit": "open"}
+    app = create_app(Settings.model_validate(own))
+    store = app.state.datastore
+    catalog = store.snapshot().catalog
+    for name in SMALL_LAKE_LAYERS:
+        publish_layer(store, catalog[name])
+    _small_lake_line(store, level)
+    run_analysis(store, "water-watch", {"collection": "small-scenes", "least_clear": 5}, publish=True)
+    run_analysis(store, "station-quality", {}, publish=True)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ONEMAP_")}
+    environment |= {f"ONEMAP_{name.upper()}": str(value) for name, value in own.items()}
+    running = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning"))
+    thread = threading.Thread(target=running.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 60
+    while not running.started and time.monotonic() < deadline:
+        time.sleep(0.05)
+    port = running.servers[0].sockets[0].getsockname()[1]
+    with (folder / "worker.log").open("wb") as log:
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "spatial.cli", "worker"], env=environment, stdout=log, stderr=log
+        )
+    yield SimpleNamespace(address=f"http://127.0.0.1:{port}", store=store)
+    worker.terminate()
+    try:
+        worker.wait(20)
+    except subprocess.TimeoutExpired:
+        worker.kill()
+        worker.wait(10)
+    running.should_exit = True
+    thread.join(20)

@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
-import os
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,86 +13,13 @@ from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
 
-ROOT = Path(__file__).resolve().parents[2]
-LAYERS = (
-    "lakes", "province", "prefectures", "water-quality-sections", "river-gauges", "river-reaches", "management-range",
-    "works-permits", "hankou-terrain", "hankou-river", "hankou-dikes", "hankou-land", "hankou-works", "polders",
-    "detention-areas", "roads",
-)  # fmt: skip
 DAYS = 16
 
 
-def _scenes(folder: Path) -> None:
-    """Chenhu (沉湖), four clear days a year for four years; a polder of 20 ha from 2016-08 on; one day under cloud."""
-    spec = importlib.util.spec_from_file_location(
-        "portal_water_scenes", ROOT / "data-samples" / "scripts" / "water_scenes.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    made = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = made
-    spec.loader.exec_module(made)
-    lake = made.Lake(
-        "small-scenes",
-        "小湖（合成）",
-        "Small lake (synthetic)",
-        "沉湖",
-        made._seasons(range(2015, 2019), (1, 4, 7, 10)),
-        20.0,
-        0.7,
-        plots=(made.Plot("reclaimed", datetime(2016, 8, 1, tzinfo=UTC), 20.0, 0.4),),
-        bad={5: "all-cloud"},
-    )
-    made.make(lake, folder)
-
-
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A server and a worker of their own: small scenes, a watch and an assessment that ran, everybody may edit."""
-    import uvicorn
-
-    from spatial.asgi import PORTAL, create_app
-    from spatial.intake.publication import publish_layer
-    from spatial.jobs.run import run_analysis
-    from spatial.settings import Settings
-
-    if not (PORTAL / "index.html").is_file():
-        pytest.fail(
-            "门户未构建，请运行 / the portal is not built, run:\n    cd portal && npm ci && npm run build",
-            pytrace=False,
-        )
-    folder = tmp_path_factory.mktemp("water")
-    _scenes(folder / "scenes")
-    own = {"layers_dir": ROOT / "layers", "var_dir": folder / "var", "scenes_path": folder / "scenes", "edit": "open"}
-    app = create_app(Settings.model_validate(own))
-    store = app.state.datastore
-    catalog = store.snapshot().catalog
-    for name in LAYERS:
-        publish_layer(store, catalog[name])
-    run_analysis(store, "water-watch", {"collection": "small-scenes", "least_clear": 5}, publish=True)
-    run_analysis(store, "station-quality", {}, publish=True)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("ONEMAP_")}
-    environment |= {f"ONEMAP_{name.upper()}": str(value) for name, value in own.items()}
-    running = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning"))
-    thread = threading.Thread(target=running.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 60
-    while not running.started and time.monotonic() < deadline:
-        time.sleep(0.05)
-    port = running.servers[0].sockets[0].getsockname()[1]
-    with (folder / "worker.log").open("wb") as log:
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "spatial.cli", "worker"], env=environment, stdout=log, stderr=log
-        )
-    yield SimpleNamespace(address=f"http://127.0.0.1:{port}", store=store)
-    worker.terminate()
-    try:
-        worker.wait(20)
-    except subprocess.TimeoutExpired:
-        worker.kill()
-        worker.wait(10)
-    running.should_exit = True
-    thread.join(20)
+def place(small_lake: Any) -> Any:
+    """The small lake of conftest: scenes, a watch and an assessment that ran, everybody may edit."""
+    return small_lake
 
 
 @pytest.fixture(scope="module")
@@ -273,7 +192,7 @@ def test_an_alert_from_orbit_to_closure(portal: Any, place: Any) -> None:
     assert len(_loaded(page, "#river-chief-pictures img")) == 2
     expect(page.locator('#river-chief-pictures [data-side="before"]')).to_contain_text("2016-")
     # 核查：没有照片不能办；照片的限制事先说明
-    expect(page.locator("#river-chief-steps")).to_contain_text("每张不超过 2.0 MB")
+    expect(page.locator("#river-chief-steps")).to_contain_text("每张不超过 8.0 MB")
     page.locator("#river-chief-note-check").fill("围堤已成，堤内种植")
     page.locator("#river-chief-step-check").click()
     expect(page.locator('#river-chief-steps [role="alert"]').first).to_contain_text("照片")

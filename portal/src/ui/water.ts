@@ -58,7 +58,7 @@ export class WaterPanel {
       this.element,
       h(
         "div",
-        { class: "segmented wide", role: "group", "aria-label": t("water") },
+        { class: "segmented wide pages", role: "group", "aria-label": t("water") },
         PAGES.map((name) =>
           h(
             "button",
@@ -80,5 +80,6 @@ export class WaterPanel {
       this.body,
     );
     fill(this.body, this.pages[this.page].element);
+    document.getElementById(`water-tab-${this.page}`)?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 }

@@ -45,6 +45,10 @@ export interface LineChartOptions {
   steps?: Record<number, string> | undefined;
   /** Values of every hour: days on the axis, small points, minutes in the tooltip. */
   hourly?: boolean;
+  /** Values of whole years: years on the axis and in the tooltip. */
+  yearly?: boolean;
+  /** Name of the first axis, where it holds several series. */
+  axisName?: string;
   description: string;
   onPick?: (time: string) => void;
 }
@@ -66,8 +70,8 @@ export async function drawLines(host: HTMLElement, options: LineChartOptions): P
     const own = options.series.filter((s) => Boolean(s.second) === second);
     return {
       type: "value",
-      name: own[0] && !(steps && !second) ? `${own[0].name}${own[0].unit ? ` (${own[0].unit})` : ""}` : "",
-      nameTextStyle: { align: second ? "right" : "left", color: own[0]?.color ?? SOFT, fontSize: 11 },
+      name: !second && options.axisName ? options.axisName : own[0] && !(steps && !second) ? `${own[0].name}${own[0].unit ? ` (${own[0].unit})` : ""}` : "",
+      nameTextStyle: { align: second ? "right" : "left", color: (second || !options.axisName ? own[0]?.color : undefined) ?? SOFT, fontSize: 11 },
       position: second ? "right" : "left",
       scale: true,
       splitLine: { show: !second, lineStyle: { color: "#e5eaee" } },
@@ -79,10 +83,10 @@ export async function drawLines(host: HTMLElement, options: LineChartOptions): P
   chart.setOption({
     animation: !reducedMotion(),
     aria: { enabled: true, label: { description: options.description } },
-    grid: { left: 6, right: 6, top: 54, bottom: 8, containLabel: true },
+    grid: { left: 6, right: 6, top: options.axisName ? 64 : 54, bottom: 8, containLabel: true },
     legend: { top: 0, left: 0, itemWidth: 14, itemHeight: 9, textStyle: { fontSize: 11 }, data: [...options.series.map((s) => ({ name: s.name })), ...(options.intervalName ? [{ name: options.intervalName, icon: "rect" }] : [])] },
     tooltip: { trigger: "axis", confine: true, formatter: (rows: unknown) => tip(rows, options) },
-    xAxis: { type: "time", axisLine: { onZero: false }, position: "bottom", axisLabel: { fontSize: 10, color: SOFT, hideOverlap: true, formatter: { year: "{yyyy}", month: "{yyyy}-{MM}", day: "{yyyy}-{MM}-{dd}" } }, minInterval: options.hourly ? 3_600_000 : 86_400_000 * 28 },
+    xAxis: { type: "time", axisLine: { onZero: false }, position: "bottom", axisLabel: { fontSize: 10, color: SOFT, hideOverlap: true, formatter: { year: "{yyyy}", month: "{yyyy}-{MM}", day: "{yyyy}-{MM}-{dd}" } }, minInterval: options.hourly ? 3_600_000 : 86_400_000 * (options.yearly ? 365 : 28) },
     yAxis: options.series.some((s) => s.second) ? [axis(false), axis(true)] : axis(false),
     series: [...lines, { id: "cursor", type: "line", data: [], silent: true, markLine: marker(null) }],
   });
@@ -124,7 +128,8 @@ function seriesOf(series: LineSeries, options: LineChartOptions): object[] {
     color,
     z: series.second ? 5 : 4,
     step: series.step ? "middle" : false,
-    connectNulls: true,
+    // A year without a value is a gap: nothing is known of it.
+    connectNulls: !options.yearly,
     symbol: "circle",
     showSymbol: !series.second || Boolean(series.dots),
     symbolSize: options.hourly ? 2 : 6,
@@ -172,5 +177,5 @@ function tip(rows: unknown, options: LineChartOptions): string {
     parts.push(`${row.marker}${safe(series.name)} <b>${safe(point.text ?? point.value.toFixed(2))}</b> ${safe(point.text ? "" : series.unit)}${interval}`);
   }
   const time = list[0]?.value[0];
-  return [time ? safe(options.hourly ? chinaTime(String(time)) : String(time).slice(0, 10)) : "", ...parts].filter(Boolean).join("<br>");
+  return [time ? safe(options.hourly ? chinaTime(String(time)) : String(time).slice(0, options.yearly ? 4 : 10)) : "", ...parts].filter(Boolean).join("<br>");
 }

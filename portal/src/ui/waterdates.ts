@@ -59,7 +59,7 @@ export function around(scenes: readonly Scene[], first: string, confirmed: strin
 }
 
 const RUN = /^water-watch-([0-9a-f]{8})(?:-([a-z]+))?$/;
-const PARTS = ["extent", "frequency", "transition", "bodies", "series", "events"] as const;
+const PARTS = ["extent", "frequency", "transition", "bodies", "series", "events", "cards"] as const;
 type Part = (typeof PARTS)[number];
 
 /** The layers of one run of the water watch. */
@@ -147,6 +147,10 @@ export interface WaterEvent {
   collection: string;
   sceneBefore: string;
   sceneAfter: string;
+  /** Zone of the lake's protection in which it lies (保护区、控制区、之外); empty without a protection line. */
+  zone: string;
+  /** Kind of the body; empty if it is not recorded. */
+  bodyKind: string;
   areaKm2: number | null;
   evidence: { zh: string; en: string };
   geometry: Item["geometry"];
@@ -164,13 +168,15 @@ export function eventsOf(items: readonly Item[]): WaterEvent[] {
       kind: text(p["kind"]),
       body: text(p["body"] ?? p["body_id"]),
       name: text(p["name"]),
-      first: dayOf(p["first"] ?? p["first_date"] ?? p["after_date"] ?? p["time"]),
+      first: dayOf(p["first"] ?? p["first_date"] ?? p["time"] ?? p["after_date"]),
       confirmed: dayOf(p["confirmed"] ?? p["confirmed_date"]),
       ended: dayOf(p["ended"] ?? p["ended_date"]),
       lastWet: dayOf(p["last_wet"]),
       collection: text(p["scene_collection"]),
       sceneBefore: text(p["scene_before"]),
       sceneAfter: text(p["scene_after"]),
+      zone: text(p["zone"]),
+      bodyKind: text(p["body_kind"]),
       areaKm2: km2 ?? (m2 === null ? null : m2 / 1e6),
       evidence: { zh: text(p["evidence_zh"] ?? p["evidence"]), en: text(p["evidence_en"] ?? p["evidence"]) },
       geometry,

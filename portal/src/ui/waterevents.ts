@@ -115,9 +115,15 @@ export class EventList {
     };
     const day = (index: number): string => dayOf(host.scenes()[index]?.time);
     const area = event.areaKm2 === null ? "" : ` · ${(event.areaKm2 * 100).toLocaleString(lang() === "zh" ? "zh-CN" : "en-GB", { maximumFractionDigits: 1 })} hm² (${Math.round(event.areaKm2 * 1500).toLocaleString()} ${t("unitMu")})`;
+    const named = (field: string, value: string): string => {
+      const title = this.run?.events?.fields?.find((f) => f.name === field)?.domain?.[value];
+      return title ? pick(title) : value;
+    };
+    const where = [event.zone ? t("waterZone", { zone: named("zone", event.zone) }) : "", event.bodyKind ? named("body_kind", event.bodyKind) : ""].filter(Boolean).join(" · ");
     const evidence = event.evidence[lang()] || event.evidence.zh;
     const facts: Child[] = [
       h("p", {}, t("waterFirst", { day: event.first || "—" }), " · ", event.confirmed ? t("waterConfirmed", { day: event.confirmed }) : t("waterWaits"), event.ended ? ` · ${t("waterEnded", { day: event.ended })}` : "", ` · ${t("waterLastWet", { day: event.lastWet || t("waterNotRecorded") })}`),
+      where ? h("p", { class: "water-zone", "data-zone": event.zone }, where) : null,
       evidence ? h("p", { class: "hint" }, evidence) : null,
     ];
     return h(

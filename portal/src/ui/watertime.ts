@@ -6,6 +6,7 @@ import { fill, h, type Child } from "./dom";
 import { emptyBox, errorBox, loadingBox } from "./notice";
 import { csvButton } from "./table";
 import type { WaterPage } from "./water";
+import { LakeCardBox } from "./watercard";
 import { getCollections, getIndices, getItems, getScenes, type SceneCollection, type SceneIndex } from "./waterapi";
 import { drawLines, type DrawnChart } from "./waterchart";
 import { bodiesOf, boxOf, eventsOf, nearest, runOf, type AreaPoint, type Body, type WaterEvent, type WatchRun } from "./waterdates";
@@ -33,6 +34,7 @@ export class TimePage implements WaterPage {
   private readonly head = h("div", { class: "stack" });
   private readonly series = h("div", { class: "stack", id: "water-series" });
   private readonly player: WaterPlayer;
+  private readonly card: LakeCardBox;
   private readonly list: EventList;
   private readonly box: RunBox;
 
@@ -43,6 +45,7 @@ export class TimePage implements WaterPage {
   ) {
     this.player = new WaterPlayer(app, view);
     this.player.onDay = (scene) => this.chart?.cursor(scene.time);
+    this.card = new LakeCardBox((layer) => app.add(layer.id));
     this.list = new EventList({
       locate: (event) => this.locate(event),
       compare: (before, after) => this.player.compare(before, after),
@@ -79,7 +82,7 @@ export class TimePage implements WaterPage {
     const { dated } = this.app;
     const known = (id: string | undefined): boolean => this.collections!.some((c) => c.id === id);
     this.chosen = known(dated?.collection) ? dated!.collection : known("honghu-scenes") ? "honghu-scenes" : this.collections[0]!.id;
-    fill(this.element, this.head, this.player.element, this.series, this.list.element);
+    fill(this.element, this.head, this.player.element, this.series, this.card.element, this.list.element);
     await this.choose(dated?.collection !== this.chosen);
   }
 
@@ -123,10 +126,11 @@ export class TimePage implements WaterPage {
     this.failure = null;
     fill(this.series, loadingBox(t("loading")));
     try {
-      const [series, events] = await Promise.all([run?.series ? getItems(run.series) : [], run?.events ? getItems(run.events) : []]);
+      const [series, events, cards] = await Promise.all([run?.series, run?.events, run?.cards].map((layer) => (layer ? getItems(layer) : [])));
       if (id !== this.chosen) return;
-      this.bodies = bodiesOf(series);
-      this.events = eventsOf(events);
+      this.bodies = bodiesOf(series!);
+      this.events = eventsOf(events!);
+      this.card.take(run, cards!);
       if (!this.bodies.some((b) => b.id === this.body)) this.body = this.bodies[0]?.id ?? "";
     } catch (error) {
       this.failure = error;
@@ -161,6 +165,7 @@ export class TimePage implements WaterPage {
     this.chart = null;
     const { run, bodies } = this;
     const title = h("h3", {}, t("waterArea"));
+    this.card.show(this.failure || !run?.series ? undefined : (bodies.find((b) => b.id === this.body) ?? bodies[0]), this.chosen);
     if (this.failure) return fill(this.series, title, errorBox(this.failure, () => void this.readRun(true)));
     if (!run?.series || !bodies.length)
       return fill(
