@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import compile_path
 
 from spatial.dispatch import IndexedRouter
 from spatial.errors import PayloadTooLarge, SpatialError
@@ -180,13 +181,13 @@ class Envelope:
     limit : int
         Most bytes of a body.
     uploads : mapping, optional
-        Beginning of a path → most bytes there, where pictures are sent.
+        Path of a route (``/api/v1/cameras/{camera}/snapshots``) → most bytes there, where pictures are sent.
     """
 
     def __init__(self, app: ASGIApp, limit: int, uploads: Mapping[str, int] | None = None) -> None:
         self.app = app
         self.limit = limit
-        self.uploads = dict(uploads or {})
+        self._uploads = [(compile_path(path)[0], most) for path, most in (uploads or {}).items()]
         self._counters = Counters()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -212,7 +213,7 @@ class Envelope:
 
         received, limit = 0, self.limit
         if scope["method"] == "POST":
-            limit = max([limit, *(most for start, most in self.uploads.items() if scope["path"].startswith(start))])
+            limit = max([limit, *(most for path, most in self._uploads if path.fullmatch(scope["path"]))])
 
         async def limited_receive() -> Message:
             nonlocal received

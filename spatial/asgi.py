@@ -49,9 +49,10 @@ def create_app(settings: Settings | None = None) -> Starlette:
     """
     import tiles
     from spatial import api, ogc
-    from spatial.observation.routes import UPLOADS
+    from spatial.observation.routes import UPLOADS as SNAPSHOTS
     from spatial.observation.routes import routes as observation_routes
     from spatial.ogc.processes import routes as process_routes
+    from spatial.river_chief.routes import UPLOADS as PHOTOS
     from spatial.river_chief.routes import routes as river_chief_routes
     from spatial.store.datastore import DataStore
     from spatial.wetland.routes import routes as wetland_routes
@@ -80,7 +81,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
         *_portal(),
     ]
     middleware = [
-        Middleware(Envelope, limit=chosen.max_body_bytes, uploads=UPLOADS),
+        Middleware(Envelope, limit=chosen.max_body_bytes, uploads=SNAPSHOTS | PHOTOS),
         Middleware(Compression),
     ]
     if chosen.cors_origins:

@@ -17,6 +17,7 @@ from spatial.api.files import document_file
 from spatial.api.identify import identify
 from spatial.api.scenes import collections_document, scenes_document
 from spatial.errors import InvalidParameter, UnknownParameter
+from spatial.exchange import json_document
 
 if TYPE_CHECKING:
     from spatial.store.datastore import DataStore
@@ -78,17 +79,6 @@ def _changes(request: Request, *others: str) -> dict[str, str]:
     return {name: text for name, text in request.query_params.items() if name not in {"layer", *others}}
 
 
-async def _body(request: Request) -> Any:
-    import orjson
-
-    try:
-        return orjson.loads(await request.body())
-    except orjson.JSONDecodeError as error:
-        raise InvalidParameter(
-            f"请求体不是合法的 JSON：{error}", f"the body is not valid JSON: {error}", parameter="body"
-        ) from error
-
-
 def routes(store: DataStore) -> list[Route]:
     """Routes over one data store."""
 
@@ -127,7 +117,7 @@ def routes(store: DataStore) -> list[Route]:
 
     async def explain_inside(request: Request) -> Response:
         layer = _layer(request)
-        shape = polygon_of(await _body(request))
+        shape = polygon_of(json_document(await request.body()))
         changes = _changes(request)
         return _json(await run_in_threadpool(explain_area, store.snapshot(), layer, shape, changes))
 

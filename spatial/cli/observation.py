@@ -206,11 +206,12 @@ def tidy(as_json: Json = False) -> None:
     """Remove files of snapshots that no row names, bring the copies of newest values and flights up to date."""
     from spatial.observation.flights import show_flights
     from spatial.observation.newest import show_newest
-    from spatial.observation.snapshots import pictures_dir, sweep
+    from spatial.observation.snapshots import pictures_dir
     from spatial.store.observation_store import ObservationStore
+    from spatial.store.picture_files import sweep
 
     with open_store() as store:
-        gone = sweep(pictures_dir(store), ObservationStore(store.state))
+        gone = sweep(pictures_dir(store), ObservationStore(store.state).hashes)
         shown = {layer.id: show_newest(store, layer.id) for layer in store.snapshot().layers() if layer.series}
         show_flights(store)
     emit(

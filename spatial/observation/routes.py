@@ -12,24 +12,28 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
+from spatial.catalog import Text
 from spatial.errors import InvalidParameter, UnsupportedMediaType
-from spatial.observation import cameras as registered
-from spatial.observation import readings as sensors
-from spatial.observation.exchange import (
+from spatial.exchange import (
     editor_of,
     json_answer,
     json_document,
-    media_type,
+    media_type_of,
+    name_of,
     number_in_path,
     only,
+    unchanged,
     whole,
 )
+from spatial.observation import cameras as registered
+from spatial.observation import readings as sensors
 from spatial.observation.flights import FLIGHTS, flight_rows
 from spatial.observation.openapi import openapi_document
 from spatial.observation.orthophoto import read_moment
 from spatial.observation.rules import read_observation_rules
-from spatial.observation.snapshots import add_snapshot, missing_snapshot, picture_path, pictures_dir, thumbnail
+from spatial.observation.snapshots import add_snapshot, missing_snapshot, pictures_dir, thumbnail
 from spatial.store.observation_store import FLAG_CODES, ObservationStore
+from spatial.store.picture_files import picture_path
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -39,9 +43,13 @@ if TYPE_CHECKING:
 
 __all__ = ["UPLOADS", "routes"]
 
-UPLOADS = {"/api/v1/cameras/": 5_200_000}
-"""Where bodies may be larger than others, and how large: a snapshot over its own limit should be told so by name."""
+UPLOADS = {"/api/v1/cameras/{camera}/snapshots": 5_200_000}
+"""Routes where bodies may be larger than others, and how large: a snapshot over its own limit should be told so by name."""
 GEOJSON = "application/geo+json"
+_READ_ONLY = Text(
+    zh="本服务未开放写入，视频与传感器只读；请管理员设置 ONEMAP_EDIT",
+    en="writing is switched off, cameras and sensors are read-only; ask the operator to set ONEMAP_EDIT",
+)
 MOST = 10_000
 
 
@@ -114,7 +122,9 @@ def routes(datastore: DataStore) -> list[Route]:
 
     async def api(request: Request) -> Response:
         only(request)
-        return json_answer(openapi_document(rules(), settings.url), kind="application/vnd.oai.openapi+json;version=3.0")
+        return json_answer(
+            openapi_document(rules(), settings.url), media_type="application/vnd.oai.openapi+json;version=3.0"
+        )
 
     async def flights(request: Request) -> Response:
         only(request)
@@ -149,30 +159,32 @@ def routes(datastore: DataStore) -> list[Route]:
         only(request)
         found = await run_in_threadpool(lambda: with_last(registered.camera_features(datastore, rules())))
         document = {"type": "FeatureCollection", "features": found, "numberReturned": len(found)}
-        return json_answer(document, kind=GEOJSON)
+        return json_answer(document, media_type=GEOJSON)
 
     async def camera(request: Request) -> Response:
         only(request)
         code = request.path_params["camera"]
         found = await run_in_threadpool(lambda: with_last([registered.camera_feature(datastore, rules(), code)])[0])
-        return json_answer(found, kind=GEOJSON)
+        return json_answer(found, media_type=GEOJSON)
 
     async def register(request: Request) -> Response:
         only(request)
-        editor = editor_of(settings, request)
+        editor = editor_of(settings, request, _READ_ONLY)
         document = json_document(await request.body())
         await run_in_threadpool(registered.register_camera, datastore, rules(), document, editor)
         code = document["properties"]["camera"]
         found = await run_in_threadpool(registered.camera_feature, datastore, rules(), code)
         headers = {"Location": f"/api/v1/cameras/{quote(code)}"}
-        return json_answer(found, status=201, headers=headers, kind=GEOJSON)
+        return json_answer(found, status=201, headers=headers, media_type=GEOJSON)
 
     async def change(request: Request) -> Response:
         only(request)
-        editor = editor_of(settings, request)
+        editor = editor_of(settings, request, _READ_ONLY)
         code, patch = request.path_params["camera"], json_document(await request.body())
         await run_in_threadpool(registered.change_camera, datastore, rules(), code, patch, editor)
-        return json_answer(await run_in_threadpool(registered.camera_feature, datastore, rules(), code), kind=GEOJSON)
+        return json_answer(
+            await run_in_threadpool(registered.camera_feature, datastore, rules(), code), media_type=GEOJSON
+        )
 
     # --- snapshots --------------------------------------------------------------------------------------------------
 
@@ -199,10 +211,10 @@ def routes(datastore: DataStore) -> list[Route]:
 
     async def add(request: Request) -> Response:
         only(request, "time", "name")
-        editor = editor_of(settings, request)
+        editor = editor_of(settings, request, _READ_ONLY)
         at = _moment(request, "time") or read_moment(None, parameter="time")
-        name = "".join(c for c in request.query_params.get("name", "") if c >= " ")[:120].strip() or "snapshot"
-        content, kind = await request.body(), media_type(request)
+        name = name_of(request, "snapshot")
+        content, kind = await request.body(), media_type_of(request)
         code = request.path_params["camera"]
         made = await run_in_threadpool(
             lambda: add_snapshot(datastore, rules(), code, content, kind, at, name=name, editor=editor)
@@ -218,9 +230,7 @@ def routes(datastore: DataStore) -> list[Route]:
             raise missing_snapshot(number)
         # The bytes of a snapshot never change: their hash is its tag.
         headers = {"ETag": f'"{found.sha256}"', "Cache-Control": "private, max-age=86400"}
-        if headers["ETag"] in request.headers.get("if-none-match", ""):
-            return Response(status_code=304, headers=headers)
-        return FileResponse(path, media_type=found.media_type, headers=headers)
+        return unchanged(request, headers) or FileResponse(path, media_type=found.media_type, headers=headers)
 
     async def small(request: Request) -> Response:
         only(request)
@@ -230,9 +240,7 @@ def routes(datastore: DataStore) -> list[Route]:
             raise missing_snapshot(number)
         side = rules().snapshots.thumbnail_px
         headers = {"ETag": f'"{found.sha256}-{side}"', "Cache-Control": "private, max-age=86400"}
-        if headers["ETag"] in request.headers.get("if-none-match", ""):
-            return Response(status_code=304, headers=headers)
-        return Response(
+        return unchanged(request, headers) or Response(
             await run_in_threadpool(thumbnail, folder, found, side), media_type="image/jpeg", headers=headers
         )
 
@@ -296,7 +304,7 @@ def routes(datastore: DataStore) -> list[Route]:
 
     async def append(request: Request) -> Response:
         only(request, "duplicates")
-        editor = editor_of(settings, request)
+        editor = editor_of(settings, request, _READ_ONLY)
         declared = request.query_params.get("duplicates", "refuse")
         if declared not in {"refuse", "keep", "replace"}:
             raise InvalidParameter(
@@ -305,7 +313,7 @@ def routes(datastore: DataStore) -> list[Route]:
                 parameter="duplicates",
                 allowed=["refuse", "keep", "replace"],
             )
-        content, kind, layer_id = await request.body(), media_type(request), request.path_params["layer"]
+        content, kind, layer_id = await request.body(), media_type_of(request), request.path_params["layer"]
 
         def work() -> dict[str, Any]:
             rows: Any

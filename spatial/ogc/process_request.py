@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urljoin, urlsplit
 
-import orjson
-
 from spatial.errors import InvalidParameter, UnsupportedMediaType
+from spatial.exchange import json_document
 from spatial.jobs import echo
 from spatial.jobs.callbacks import read_subscriber
 from spatial.jobs.processes import ProcessInfo
@@ -88,12 +87,7 @@ def read_execute_request(
             f"Content-Type must be application/json, got {kind[:60]!r}",
             allowed=[JSON],
         )
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise InvalidParameter(
-            f"请求体不是合法的 JSON：{error}", f"the body is not valid JSON: {error}", parameter="body"
-        ) from error
+    document = json_document(body)
     example = '{"inputs": {…}}'
     given = document.get("inputs", {}) if isinstance(document, dict) else None
     if not isinstance(given, dict):

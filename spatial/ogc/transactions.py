@@ -11,9 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-import orjson
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,12 +22,12 @@ from spatial.building_block import BuildingBlock, Language
 from spatial.crs import CRS84, ServedCRS, parse_crs
 from spatial.errors import (
     FeatureNotFound,
-    Forbidden,
     InvalidParameter,
     MethodNotAllowed,
     PreconditionFailed,
     UnsupportedMediaType,
 )
+from spatial.exchange import json_document, require_same_site
 from spatial.ogc.exchange import GEOJSON, JSON, Call, base_address, read_call
 from spatial.ogc.feature_tags import tag
 from spatial.ogc.features import item, published_table
@@ -70,22 +69,9 @@ def _editor(datastore: DataStore, request: Request, layer: Layer, *, one: bool) 
             layer=layer.id,
             allow=list(_allowed(datastore, layer, one=one)),
         )
-    _same_site(datastore, request)
+    require_same_site(datastore.settings, request, base_address(datastore, request))
     address = request.client.host if request.client is not None else None
     return identify_editor(datastore.settings, request.headers.get("authorization"), address)
-
-
-def _same_site(datastore: DataStore, request: Request) -> None:
-    """A web page of another site may not edit in the name of its reader."""
-    origin = request.headers.get("origin")
-    if origin is None or origin in datastore.settings.cors_origins:
-        return
-    own = {request.headers.get("host"), urlsplit(base_address(datastore, request)).netloc}
-    if urlsplit(origin).netloc not in own:
-        raise Forbidden(
-            f"来自 {origin[:100]} 的网页不能在此编辑；请管理员把该来源加入 ONEMAP_CORS_ORIGINS",
-            f"a page of {origin[:100]} may not edit here; ask the operator to add it to ONEMAP_CORS_ORIGINS",
-        )
 
 
 # --- reading a request ------------------------------------------------------------------------------------------------
@@ -111,12 +97,7 @@ def _content_crs(request: Request) -> ServedCRS:
 
 
 async def _object(request: Request) -> dict[str, Any]:
-    try:
-        document = orjson.loads(await request.body())
-    except orjson.JSONDecodeError as error:
-        raise InvalidParameter(
-            f"请求体不是合法的 JSON：{error}", f"the body is not valid JSON: {error}", parameter="body"
-        ) from error
+    document = json_document(await request.body())
     if not isinstance(document, dict):
         raise InvalidParameter("请求体应为 JSON 对象", "the body must be a JSON object", parameter="body")
     return document

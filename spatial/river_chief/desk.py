@@ -15,11 +15,12 @@ from spatial.river_chief.evidence import draw_evidence
 from spatial.river_chief.matching import Matcher
 from spatial.river_chief.origin import case_origin, side_document
 from spatial.river_chief.patrols import check_times, measure_track, seen_share
-from spatial.river_chief.photos import ROLES, Picture, read_picture, store_picture, sweep
+from spatial.river_chief.photos import ROLES, Picture, read_picture
 from spatial.river_chief.rules import DeskRules, read_desk_rules
 from spatial.river_chief.shapes import area_m2, distance_m, read_shape
 from spatial.river_chief.workflow import CHINA, first_due, take_step
 from spatial.store.case_store import Case, CaseEvent, CaseFilter, CaseStore, Patrol, Photo
+from spatial.store.picture_files import store_picture, sweep
 from spatial.store.state import utc_now
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ class Desk:
         rules, who = self.rules, _actor(actor, editor)
         _require_role(role)
         self.store.case(case_id)
-        picture = read_picture(content, media_type, rules)
+        picture = read_picture(content, media_type, rules.attachments)
         self._sweep_once()
         store_picture(self.folder, picture)
 
@@ -228,7 +229,7 @@ class Desk:
         """Add a photo to a patrol."""
         rules, who = self.rules, _actor(actor, editor)
         patrol = self.store.patrol(patrol_id)
-        picture = read_picture(content, media_type, rules)
+        picture = read_picture(content, media_type, rules.attachments)
         if len(self.store.photos(patrol_id=patrol_id)) >= rules.attachments.most:
             raise PayloadTooLarge(
                 f"每次巡河至多 {rules.attachments.most} 张照片", f"a patrol holds at most {rules.attachments.most} photos",
@@ -243,7 +244,7 @@ class Desk:
     def _sweep_once(self) -> None:
         if not self._swept:
             self._swept = True
-            sweep(self.folder, self.store)
+            sweep(self.folder, self.store.hashes)
 
     # --- patrols ----------------------------------------------------------------------------------------------------
 

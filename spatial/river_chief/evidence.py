@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from spatial.errors import SpatialError
-from spatial.river_chief.photos import Picture, read_picture, store_picture
+from spatial.river_chief.photos import Picture, read_picture
+from spatial.store.picture_files import store_picture
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -88,7 +89,7 @@ def draw_evidence(
         wanted = rules.evidence
         try:
             chip = chips(side.collection, side.scene, shape, picture=wanted.picture, size=wanted.size)
-            picture = read_picture(chip.content, chip.media_type, rules)
+            picture = read_picture(chip.content, chip.media_type, rules.attachments)
             store_picture(folder, picture)
         except SpatialError as error:
             found.reasons[role] = {"zh": error.zh, "en": error.en}

@@ -166,8 +166,8 @@ def openapi_document(rules: DeskRules, base: str) -> dict[str, Any]:
         "/cases/{case}/photos": {
             "post": _operation(
                 "addPhoto",
-                "上传照片",
-                "add a photo",
+                f"上传照片，不超过 {rules.attachments.max_bytes} 字节",
+                f"add a photo of at most {rules.attachments.max_bytes} bytes",
                 sent,
                 (*write, "404", "409", "413", "415", "422"),
                 parameters=(in_path("case"), role, name, actor),
@@ -231,8 +231,8 @@ def openapi_document(rules: DeskRules, base: str) -> dict[str, Any]:
         "/patrols/{patrol}/photos": {
             "post": _operation(
                 "addPatrolPhoto",
-                "上传巡河照片",
-                "add a photo",
+                f"上传巡河照片，不超过 {rules.attachments.max_bytes} 字节",
+                f"add a photo of at most {rules.attachments.max_bytes} bytes",
                 sent,
                 (*write, "404", "413", "415", "422"),
                 parameters=(in_path("patrol"), name, actor),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spatial.river_chief.photos import photo_path
+from spatial.store.picture_files import picture_path
 
 if TYPE_CHECKING:
     from spatial.store.case_store import Case, CaseStore, Photo
@@ -65,7 +65,7 @@ def _read(folder: Path, photo: Photo, day: str) -> DocumentPicture | None:
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(photo_path(folder, photo.sha256, photo.media_type)) as opened:
+        with Image.open(picture_path(folder, photo.sha256, photo.media_type)) as opened:
             picture = ImageOps.exif_transpose(opened)
             picture.thumbnail((_LONGEST, _LONGEST))
             out = io.BytesIO()

@@ -12,26 +12,29 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from spatial.crs import CRS84
-from spatial.errors import InvalidParameter, LayerNotFound
+from spatial.errors import FeatureNotFound, InvalidParameter, LayerNotFound
+from spatial.exchange import (
+    body_within,
+    editor_of,
+    json_answer,
+    media_type_of,
+    name_of,
+    number_in_path,
+    only,
+    unchanged,
+    whole,
+)
 from spatial.river_chief import assessment, ledger, register
 from spatial.river_chief.desk import Desk
 from spatial.river_chief.documents import PATH, case_feature, patrol_document, photo_document
-from spatial.river_chief.exchange import (
-    day_parameter,
-    editor_of,
-    json_answer,
-    json_body,
-    number_in_path,
-    only,
-    tag_of,
-    version_read,
-    whole,
-)
+from spatial.river_chief.exchange import READ_ONLY, day_parameter, json_body, tag_of, version_read
 from spatial.river_chief.openapi import openapi_document
-from spatial.river_chief.photos import missing_photo, photo_path
+from spatial.river_chief.photos import PHOTO, missing_photo
 from spatial.river_chief.pictures import document_pictures
 from spatial.river_chief.requests import CaseRequest, PatrolRequest, StepRequest, read_request
+from spatial.river_chief.rules import PHOTO_BOUND
 from spatial.store.case_store import CaseFilter
+from spatial.store.picture_files import picture_path, too_large
 from spatial.store.state import utc_now
 
 if TYPE_CHECKING:
@@ -39,14 +42,20 @@ if TYPE_CHECKING:
     from spatial.store.case_store import Case
     from spatial.store.datastore import DataStore
 
-__all__ = ["routes"]
+__all__ = ["UPLOADS", "routes"]
 
+UPLOADS = {f"{PATH}/{owner}/photos": PHOTO_BOUND + 200_000 for owner in ("cases/{case}", "patrols/{patrol}")}
+"""Routes where bodies may be larger than others, and how large: the rule of the photos stops them earlier, by its name."""
 GEOJSON = "application/geo+json"
 _FILTERS = ("state", "unit", "kind", "water", "reach", "overdue", "rebound", "bbox", "q")
 MOST = 1000
 MOST_EXPORT = 20_000
 _KEEP_BYTES = "no-cache, no-transform"
 """A compressed answer would get a weak tag, which never matches in ``If-Match``."""
+
+
+def _number(request: Request, name: str) -> int:
+    return number_in_path(request, name, FeatureNotFound)
 
 
 def _flag(request: Request, name: str) -> bool | None:
@@ -138,7 +147,7 @@ def _desk_document(desk: Desk) -> dict[str, Any]:
         "layers": {name: status(getattr(layers, name)) for name in ("reaches", "permits", "range", "cases")},
         "photos": {
             "types": list(rules.attachments.types),
-            "max_bytes": min(rules.attachments.max_bytes, settings.max_body_bytes),
+            "max_bytes": rules.attachments.max_bytes,
         },
         "links": [
             {"rel": "service-desc", "href": f"{PATH}/api", "type": "application/vnd.oai.openapi+json;version=3.0"},
@@ -155,9 +164,8 @@ async def _case_answer(desk: Desk, case_id: int, request: Request | None, **more
     body = orjson.dumps(document)
     tag = tag_of(document["properties"]["version"], body)
     headers = {"ETag": tag, "Cache-Control": _KEEP_BYTES} | more.pop("headers", {})
-    if request is not None and tag in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers=headers)
-    return Response(body, media_type=GEOJSON, headers=headers, **more)
+    held = None if request is None else unchanged(request, headers)
+    return held or Response(body, media_type=GEOJSON, headers=headers, **more)
 
 
 def routes(datastore: DataStore, chips: ChipRenderer | None = None) -> list[Route]:
@@ -203,19 +211,19 @@ def routes(datastore: DataStore, chips: ChipRenderer | None = None) -> list[Rout
 
     async def issue(request: Request) -> Response:
         only(request)
-        editor = editor_of(settings, request)
+        editor = editor_of(settings, request, READ_ONLY)
         given = read_request(CaseRequest, await json_body(request))
         made = await run_in_threadpool(desk.issue, given, editor)
         return await changed(made, status_code=201, headers={"Location": f"{PATH}/cases/{made.id}"})
 
     async def case(request: Request) -> Response:
         only(request)
-        return await _case_answer(desk, number_in_path(request, "case"), request)
+        return await _case_answer(desk, _number(request, "case"), request)
 
     async def step(request: Request) -> Response:
         only(request)
-        editor = editor_of(settings, request)
-        case_id = number_in_path(request, "case")
+        editor = editor_of(settings, request, READ_ONLY)
+        case_id = _number(request, "case")
         given = read_request(StepRequest, await json_body(request))
         await run_in_threadpool(desk.store.case, case_id)
         version = version_read(request)
@@ -233,44 +241,40 @@ def routes(datastore: DataStore, chips: ChipRenderer | None = None) -> list[Rout
 
     # --- photos -----------------------------------------------------------------------------------------------------
 
-    def upload(request: Request) -> tuple[str, str, str | None]:
-        """Media type, name and actor of an upload."""
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        name = "".join(c for c in request.query_params.get("name", "") if c >= " ")[:120].strip() or "photo"
+    async def upload(request: Request) -> tuple[bytes, str, str, str | None]:
+        """Content, media type, name and actor of an upload."""
+        limits = desk.rules.attachments
+        content = await body_within(request, limits.max_bytes, lambda: too_large(limits, PHOTO))
         actor = (request.query_params.get("actor") or "").strip()[:100] or None
-        return kind, name, actor
+        return content, media_type_of(request), name_of(request, "photo"), actor
 
     async def add_photo(request: Request) -> Response:
         only(request, "role", "name", "actor")
-        editor = editor_of(settings, request)
-        kind, name, actor = upload(request)
-        role, case_id = request.query_params.get("role", "field"), number_in_path(request, "case")
-        content = await request.body()
+        editor = editor_of(settings, request, READ_ONLY)
+        role, case_id = request.query_params.get("role", "field"), _number(request, "case")
+        content, kind, name, actor = await upload(request)
         made = await run_in_threadpool(desk.add_case_photo, case_id, content, kind, role, name, actor, editor)
         await run_in_threadpool(desk.show)
         return json_answer(photo_document(made), status=201, headers={"Location": f"{PATH}/photos/{made.id}"})
 
     async def add_patrol_photo(request: Request) -> Response:
         only(request, "name", "actor")
-        editor = editor_of(settings, request)
-        kind, name, actor = upload(request)
-        patrol_id = number_in_path(request, "patrol")
-        content = await request.body()
+        editor = editor_of(settings, request, READ_ONLY)
+        patrol_id = _number(request, "patrol")
+        content, kind, name, actor = await upload(request)
         made = await run_in_threadpool(desk.add_patrol_photo, patrol_id, content, kind, name, actor, editor)
         return json_answer(photo_document(made), status=201, headers={"Location": f"{PATH}/photos/{made.id}"})
 
     async def photo(request: Request) -> Response:
         only(request)
-        number = number_in_path(request, "photo")
+        number = _number(request, "photo")
         found = await run_in_threadpool(desk.store.photo, number)
-        path = None if found is None else photo_path(desk.folder, found.sha256, found.media_type)
+        path = None if found is None else picture_path(desk.folder, found.sha256, found.media_type)
         if found is None or path is None or not path.is_file():
             raise missing_photo(number)
         # The bytes of a photo never change: their hash is its tag.
         headers = {"ETag": f'"{found.sha256}"', "Cache-Control": "private, max-age=86400"}
-        if headers["ETag"] in request.headers.get("if-none-match", ""):
-            return Response(status_code=304, headers=headers)
-        return FileResponse(
+        return unchanged(request, headers) or FileResponse(
             path, media_type=found.media_type, filename=found.name, content_disposition_type="inline", headers=headers
         )
 
@@ -292,7 +296,7 @@ def routes(datastore: DataStore, chips: ChipRenderer | None = None) -> list[Rout
 
     async def record_patrol(request: Request) -> Response:
         only(request)
-        editor = editor_of(settings, request)
+        editor = editor_of(settings, request, READ_ONLY)
         given = read_request(PatrolRequest, await json_body(request))
         made = await run_in_threadpool(desk.record_patrol, given, editor)
         headers = {"Location": f"{PATH}/patrols/{made.id}"}
@@ -300,7 +304,7 @@ def routes(datastore: DataStore, chips: ChipRenderer | None = None) -> list[Rout
 
     async def patrol(request: Request) -> Response:
         only(request)
-        found = await run_in_threadpool(desk.patrol, number_in_path(request, "patrol"))
+        found = await run_in_threadpool(desk.patrol, _number(request, "patrol"))
         return json_answer(found, media_type=GEOJSON)
 
     # --- register, assessment, ledger -------------------------------------------------------------------------------

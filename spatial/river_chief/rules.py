@@ -13,7 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from spatial.catalog import Text
 from spatial.errors import LayerDefinitionInvalid
 
-__all__ = ["DeskRules", "Kind", "Severity", "StateRule", "StepRule", "read_desk_rules"]
+__all__ = ["PHOTO_BOUND", "DeskRules", "Kind", "Severity", "StateRule", "StepRule", "read_desk_rules"]
+
+PHOTO_BOUND = 50_000_000
+"""Most bytes of a photo that the rules may allow: more would be held in memory by whoever uploads."""
 
 
 class _Rule(BaseModel):
@@ -123,7 +126,7 @@ class _Layers(_Sourced):
 
 
 class _Attachments(_Sourced):
-    max_bytes: int = Field(gt=0)
+    max_bytes: int = Field(gt=0, le=PHOTO_BOUND)
     max_pixels: int = Field(gt=0)
     types: tuple[Literal["image/jpeg", "image/png", "image/webp"], ...] = Field(min_length=1)
     far_m: float = Field(gt=0)

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import orjson
 from starlette.concurrency import run_in_threadpool
@@ -21,13 +21,13 @@ from starlette.routing import Route
 from spatial.building_block import BuildingBlock, Language, Link
 from spatial.errors import (
     FeatureNotFound,
-    Forbidden,
     InvalidParameter,
     LayerNotFound,
     MethodNotAllowed,
     UnsupportedMediaType,
     VersionNotFound,
 )
+from spatial.exchange import json_document, require_same_site
 from spatial.stac import registration
 from spatial.stac.documents import (
     OPENAPI,
@@ -325,12 +325,7 @@ async def _object(request: Request, allowed: tuple[str, ...]) -> dict[str, Any]:
             f"a body of type {kind[:80]!r} is not read here; send Content-Type: {' or '.join(allowed)}",
             allowed=list(allowed),
         )
-    try:
-        document = orjson.loads(await request.body() or b"{}")
-    except orjson.JSONDecodeError as error:
-        raise InvalidParameter(
-            f"请求体不是合法的 JSON：{error}", f"the body is not valid JSON: {error}", parameter="body"
-        ) from error
+    document = json_document(await request.body() or b"{}")
     if not isinstance(document, dict):
         raise InvalidParameter("请求体应为 JSON 对象", "the body must be a JSON object", parameter="body")
     return document
@@ -349,14 +344,7 @@ def _editor(exchange: _Exchange) -> str | None:
             else f"only the collection {RESULTS} takes results",
             allow=list(_READ),
         )
-    origin = request.headers.get("origin")
-    own = {request.headers.get("host"), urlsplit(exchange.base).netloc}
-    if origin is not None and origin not in settings.cors_origins and urlsplit(origin).netloc not in own:
-        # A web page of another site may not edit in the name of its reader.
-        raise Forbidden(
-            f"来自 {origin[:100]} 的网页不能在此登记；请管理员把该来源加入 ONEMAP_CORS_ORIGINS",
-            f"a page of {origin[:100]} may not edit here; ask the operator to add it to ONEMAP_CORS_ORIGINS",
-        )
+    require_same_site(settings, request, exchange.base)
     address = request.client.host if request.client is not None else None
     found = identify_editor(settings, request.headers.get("authorization"), address)
     return found.principal or found.address

@@ -154,7 +154,8 @@ def _changed(path: str, value: Any) -> dict[str, Any]:
         ("steps.list.0.to", "nowhere"), ("steps.list.0.from", ["closed"]), ("steps.list.0.id", "fly"),
         ("steps.list.1.id", "check"), ("steps.list.0.role", None), ("states.list.0.id", "new"), ("states.list.0.days", 0),
         ("severities.list.2.from_m2", 10), ("severities.list.0.from_m2", 1), ("matching.permit_share", 1.5),
-        ("kinds.source", ""), ("kinds.tag", "maybe"), ("attachments.types", ["image/svg+xml"]), ("surplus", 1),
+        ("kinds.source", ""), ("kinds.tag", "maybe"), ("attachments.types", ["image/svg+xml"]),
+        ("attachments.max_bytes", 50_000_001), ("surplus", 1),
     ],
 )  # fmt: skip
 def test_rules_that_do_not_fit_are_refused(tmp_path: Path, path: str, value: Any) -> None:

@@ -136,8 +136,8 @@ def test_snapshots_survive_a_republication(bank: Any) -> None:
 
 
 def test_a_crash_between_file_and_row_shows_nothing(bank: Any, camera: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from spatial.observation.snapshots import sweep
     from spatial.store.observation_store import ObservationStore
+    from spatial.store.picture_files import sweep
 
     folder = bank.datastore.settings.var_dir / "observation" / "snapshots"
     before = set(folder.glob("*/*"))
@@ -153,8 +153,8 @@ def test_a_crash_between_file_and_row_shows_nothing(bank: Any, camera: str, monk
     assert bank.get(f"{B}/{camera}/snapshots").json()["numberMatched"] == 0
     [orphan] = set(folder.glob("*/*")) - before
     store = ObservationStore(bank.datastore.state)
-    assert sweep(folder, store) == [], "a young file may be about to get its row"
-    assert sweep(folder, store, older_than_s=-1) == [orphan.name]
+    assert sweep(folder, store.hashes) == [], "a young file may be about to get its row"
+    assert sweep(folder, store.hashes, older_than_s=-1) == [orphan.name]
     assert set(folder.glob("*/*")) == before
     assert send(bank, camera, at).status_code == 201
 

@@ -43,15 +43,15 @@ def test_a_crash_between_photo_and_row_leaves_nothing(
     web: Any, desk: Any, desk_app: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from spatial.river_chief import desk as desk_module
-    from spatial.river_chief.photos import sweep
     from spatial.store.case_store import CaseStore
     from spatial.store.editing import Editor
+    from spatial.store.picture_files import sweep
 
     case = desk.issue(web).json()["id"]
     before = web.get(f"{B}/cases/{case}").json()
     datastore = desk_app.state.datastore
     own = desk_module.Desk(datastore)
-    sweep(own.folder, own.store, older_than_s=-1)
+    sweep(own.folder, own.store.hashes, older_than_s=-1)
 
     def files() -> set[str]:
         return {path.name for path in own.folder.rglob("*") if path.is_file()}
@@ -65,7 +65,11 @@ def test_a_crash_between_photo_and_row_leaves_nothing(
         own.add_case_photo(case, desk.jpeg(), "image/jpeg", "field", "x.jpg", "甲", Editor(None, None))
 
     # After the file and before the row; inside the transaction, after the row of the photo; while the file is written.
-    for target, name in ((CaseStore, "change"), (desk_module, "CaseEvent"), ("spatial.river_chief.photos.os", "fsync")):
+    for target, name in (
+        (CaseStore, "change"),
+        (desk_module, "CaseEvent"),
+        ("spatial.store.picture_files.os", "fsync"),
+    ):
         with monkeypatch.context() as patch:
             if isinstance(target, str):
                 patch.setattr(f"{target}.{name}", die)
@@ -80,8 +84,8 @@ def test_a_crash_between_photo_and_row_leaves_nothing(
     orphans = files() - held
     assert len(orphans) == 2
     assert not any(name.endswith(".part") for name in orphans)
-    assert sweep(own.folder, own.store) == []  # young files may be about to get their row
-    assert set(sweep(own.folder, own.store, older_than_s=-1)) == orphans
+    assert sweep(own.folder, own.store.hashes) == []  # young files may be about to get their row
+    assert set(sweep(own.folder, own.store.hashes, older_than_s=-1)) == orphans
     assert files() == held
     upload()
     assert len(web.get(f"{B}/cases/{case}").json()["photos"]) == 1

@@ -30,7 +30,7 @@ def test_a_photo_with_its_position(web: Any, desk: Any) -> None:
     assert hashlib.sha256(answer.content).hexdigest() == near["sha256"]
 
 
-def test_what_is_no_photo_is_refused(web: Any, desk: Any, desk_settings: Any) -> None:
+def test_what_is_no_photo_is_refused(web: Any, desk: Any) -> None:
     case = desk.issue(web).json()["id"]
     desk.refused(desk.photo(web, case, "field", content=b"<svg/>", kind="image/svg+xml"), 415)
     desk.refused(desk.photo(web, case, "field", content=b"<script>", kind="image/jpeg"), 422)
@@ -39,10 +39,47 @@ def test_what_is_no_photo_is_refused(web: Any, desk: Any, desk_settings: Any) ->
     desk.refused(desk.photo(web, case, "field", content=b"", kind="image/jpeg"), 422)
     desk.refused(desk.photo(web, case, "nonsense"), 400)
     desk.refused(desk.photo(web, 999999, "field"), 404)
-    desk.refused(desk.photo(web, case, "field", content=b"x" * (desk_settings.max_body_bytes + 1)), 413)
     desk.refused(web.get(f"{B}/photos/999999"), 404)
     desk.refused(web.get(f"{B}/photos/../../etc"), 404)
     assert web.get(f"{B}/cases/{case}").json()["photos"] == []
+
+
+def _of_size(desk: Any, size: int) -> bytes:
+    """A JPEG of exactly so many bytes; what follows its end counts as bytes only."""
+    picture: bytes = desk.jpeg()
+    return picture + b"\0" * (size - len(picture))
+
+
+def test_the_rule_of_photos_counts_and_no_other_limit(web: Any, desk: Any, desk_settings: Any) -> None:
+    limit = web.get(B).json()["photos"]["max_bytes"]
+    assert limit == 8_000_000  # the number of the rule, told before anybody uploads
+    case = desk.issue(web).json()["id"]
+    day = desk.patrol(started="2026-07-01T09:00:00+08:00", ended="2026-07-01T09:30:00+08:00")
+    patrol = web.post(f"{B}/patrols", json=day).json()["id"]
+    for owner in (f"cases/{case}", f"patrols/{patrol}"):
+
+        def send(content: Any, owner: str = owner) -> Any:
+            return web.post(f"{B}/{owner}/photos", params={"actor": "甲"}, content=content,
+                            headers={"Content-Type": "image/jpeg"})  # fmt: skip
+
+        assert desk_settings.max_body_bytes < 3_000_000
+        for size in (3_000_000, limit):
+            made = send(_of_size(desk, size))
+            assert made.status_code == 201, made.text
+            assert len(web.get(made.json()["href"]).content) == size
+        for size in (limit + 1, 60_000_000):
+            told = desk.refused(send(b"\0" * size), 413)
+            assert told["limit"] == limit
+            assert f"the limit is {limit} bytes" in told["detail_en"]
+
+        undeclared = (b"\0" * 1_000_000 for _ in range(9))  # sent without its length
+        assert desk.refused(send(undeclared), 413)["limit"] == limit
+        assert len(web.get(f"{B}/{owner}").json()["photos"]) == 2
+    # Other bodies of the desk have the general limit.
+    big = b" " * (desk_settings.max_body_bytes + 1)
+    for path in (f"cases/{case}/steps", "cases", "patrols"):
+        answer = web.post(f"{B}/{path}", content=big, headers={"Content-Type": "application/json"})
+        assert desk.refused(answer, 413)["limit"] == desk_settings.max_body_bytes
 
 
 def test_a_patrol_is_measured_and_compared(web: Any, desk: Any) -> None:
