@@ -39,6 +39,11 @@ class Samples:
         self.rasters = [name for name, layer in self.layers.items() if layer["kind"] == "raster"]
         self._frames: dict[str, Any] = {}
 
+    def fields(self, layer_id: str) -> list[dict[str, Any]]:
+        """Fields whose values are those of the file; stations with readings show the newest ones in the others."""
+        layer = self.layers[layer_id]
+        return [f for f in layer["fields"] if "series" not in layer or f["type"] == "string"]
+
     def frame(self, layer_id: str) -> Any:
         """GeoDataFrame with the declared fields; index = feature id."""
         import pyogrio

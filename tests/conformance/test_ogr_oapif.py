@@ -59,7 +59,7 @@ def test_every_collection_is_read_completely(copied, samples, same_features):
     for layer_id in samples.vectors:
         expected = samples.frame(layer_id)
         got = pyogrio.read_dataframe(target, layer=layer_id, fid_as_index=True)
-        same_features(got, expected, samples.layers[layer_id]["fields"])
+        same_features(got, expected, samples.fields(layer_id))
         assert len(set(got.geom_type)) == 1
         assert got.geom_type.iloc[0].removeprefix("Multi") == expected.geom_type.iloc[0].removeprefix("Multi")
         np.testing.assert_allclose(got.total_bounds, expected.total_bounds, atol=1e-6)
@@ -172,7 +172,7 @@ def test_newer_driver_reads_every_collection(newer, samples, same_features):
         got = newer(layer_id)
         # Of the served CRSs the driver prefers the one of the storage.
         assert got.crs.to_epsg() == 4490
-        same_features(got, samples.frame(layer_id), samples.layers[layer_id]["fields"])
+        same_features(got, samples.frame(layer_id), samples.fields(layer_id))
 
 
 @pytest.mark.parametrize("epsg", [4326, 4490, 3857, 4526, 4527, 4547, 4548])
