@@ -12,7 +12,7 @@ Coordinates are simple numbers, so that expectations are computed by hand. Layer
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -198,6 +198,35 @@ def publish_all(datastore: Any, folder: Path) -> None:
     for layer_id, frame in frames.items():
         datastore.publish_vector(Layer.model_validate(DEFINITIONS[layer_id]), frame)
     datastore.publish_raster(Layer.model_validate(DEFINITIONS["relief"]), write_relief(folder / "relief-source.tif"))
+
+
+@pytest.fixture(scope="session")
+def own_databases(store_settings: Any, request: pytest.FixtureRequest) -> Callable[[], dict[str, Any]]:
+    """Settings of a schema and a state database of their own where the store is PostGIS; nothing where it is DuckDB."""
+
+    def make() -> dict[str, Any]:
+        if store_settings.store != "postgis":
+            return {}
+        import uuid
+
+        import psycopg
+        from psycopg.conninfo import conninfo_to_dict
+        from pydantic import SecretStr
+        from sqlalchemy import URL
+
+        name = f"state_{uuid.uuid4().hex[:12]}"
+        dsn = request.getfixturevalue("postgis_dsn")
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        known = conninfo_to_dict(dsn)
+        query = {key: str(known[key]) for key in ("host", "port") if key in known}
+        url = URL.create("postgresql+psycopg", known.get("user"), known.get("password"), database=name, query=query)
+        return {
+            "postgis_schema": f"t_{uuid.uuid4().hex[:12]}",
+            "state_url": SecretStr(url.render_as_string(hide_password=False)),
+        }
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -93,44 +93,19 @@ def _frames() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _state_url(dsn: str) -> Any:
-    from psycopg.conninfo import conninfo_to_dict
-    from pydantic import SecretStr
-    from sqlalchemy import URL
-
-    known = conninfo_to_dict(dsn)
-    query = {name: str(known[name]) for name in ("host", "port") if name in known}
-    url = URL.create(
-        "postgresql+psycopg", known.get("user"), known.get("password"), database=known.get("dbname"), query=query
-    )
-    return SecretStr(url.render_as_string(hide_password=False))
-
-
 @pytest.fixture(scope="session")
 def desk_settings(
-    store_settings: Any, hand_made: Any, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    store_settings: Any, hand_made: Any, own_databases: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> Any:
     """Settings of one store and its kind of state database, where everybody may edit."""
     import shutil
-    import uuid
 
     folder = hand_made.write_layers(tmp_path_factory.mktemp("layers"), _definitions(hand_made))
     (folder / "rules").mkdir()
     for name in ("intake", "river_chief"):
         shutil.copy(ROOT / "layers" / "rules" / f"{name}.yml", folder / "rules")
     own = {"layers_dir": folder, "var_dir": tmp_path_factory.mktemp("var"), "edit": "open"}
-    if store_settings.store == "postgis":
-        import psycopg
-
-        name = f"state_{uuid.uuid4().hex[:12]}"
-        dsn = request.getfixturevalue("postgis_dsn")
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
-        own |= {
-            "postgis_schema": f"t_{uuid.uuid4().hex[:12]}",
-            "state_url": _state_url(psycopg.conninfo.make_conninfo(dsn, dbname=name)),
-        }
-    return store_settings.model_copy(update=own)
+    return store_settings.model_copy(update=own | own_databases())
 
 
 @pytest.fixture(scope="session")
