@@ -82,7 +82,11 @@ class Settings(BaseSettings):
     count_exact_below: int = Field(
         20_000, ge=0, description="Layers up to this many features get an exact `numberMatched`. 精确计数阈值。"
     )
-    max_body_bytes: int = Field(2_000_000, ge=1024, description="Largest request body. 请求体上限（字节）。")
+    max_body_bytes: int = Field(
+        2_000_000,
+        ge=1024,
+        description="Largest request body; uploaded pictures have limits of their own in the rules. 请求体上限（字节）；上传图片的上限见规则文件。",
+    )
     dask_scheduler: str | None = Field(
         None, description="Dask scheduler `tcp://…`; default: local worker processes. Dask 调度器地址。"
     )
