@@ -85,7 +85,7 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(
         2_000_000,
         ge=1024,
-        description="Largest request body; uploaded pictures have limits of their own in the rules. 请求体上限（字节）；上传图片的上限见规则文件。",
+        description="Largest request body; rules limit uploaded pictures. 请求体上限（字节）；上传图片见规则文件。",
     )
     dask_scheduler: str | None = Field(
         None, description="Dask scheduler `tcp://…`; default: local worker processes. Dask 调度器地址。"
