@@ -96,7 +96,11 @@ def demo(store: str, **settings: str) -> Iterator[str]:
 
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cite-")))
-        own = {"store": store, "host": "127.0.0.1", "port": str(free_port()), "var_dir": str(folder / "var")} | settings
+        # A folder of scenes that is named is not filled with the sample scenes, whose results would be published one after
+        # the other while the suites run.
+        scenes = {"scenes_path": str(folder / "scenes")}
+        own = {"store": store, "host": "127.0.0.1", "port": str(free_port()), "var_dir": str(folder / "var")}
+        own |= scenes | settings
         if store == "postgis":
             own |= {"postgis_dsn": stack.enter_context(_database(PrivateCluster())), "postgis_schema": "cite"}
         environment = {k: v for k, v in os.environ.items() if not k.startswith("ONEMAP_")}
