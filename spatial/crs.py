@@ -197,7 +197,8 @@ def bbox_polygon(bbox: Iterable[float], crs: ServedCRS, *, parameter: str = "bbo
     -------
     shapely.Polygon or shapely.MultiPolygon
         A rectangle for geographic CRSs and 3857; for Gauss–Krüger the edges are densified to 65 points, because a straight
-        grid line is a curve in longitude and latitude. A geographic box whose west is greater than its east crosses the
+        grid line is a curve in longitude and latitude. A box in metres is taken 0.1 mm wider on each side, the last decimal
+        of coordinates on the wire. A geographic box whose west is greater than its east crosses the
         antimeridian and becomes two rectangles.
 
     Raises
@@ -236,9 +237,11 @@ def bbox_polygon(bbox: Iterable[float], crs: ServedCRS, *, parameter: str = "bbo
         if west > east:
             return shapely.union_all([shapely.box(west, south, 180, north), shapely.box(-180, south, east, north)])
         return shapely.box(west, south, east, north)
-    ring = shapely.box(west, south, east, north)
+    # A box made of coordinates that were rounded for the wire must hold the very feature that they are of.
+    margin = 10.0**-METRE_DIGITS
+    ring = shapely.box(west - margin, south - margin, east + margin, north + margin)
     if crs.srid != 3857:
-        longest = max(east - west, north - south, 1e-9)
+        longest = max(east - west, north - south) + margin
         ring = shapely.segmentize(ring, longest / 64)
     project = transformer(crs.srid, STORAGE.srid).transform
     moved = shapely.transform(ring, lambda xy: np.column_stack(project(xy[:, 0], xy[:, 1])))

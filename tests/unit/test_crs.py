@@ -94,6 +94,17 @@ def test_projected_bbox_covers_exactly_its_own_corners():
     assert len(area.exterior.coords) > 100
 
 
+@settings(deadline=None)
+@given(
+    st.floats(108.4, 116.1), st.floats(29.1, 33.2), st.sampled_from([crs for crs in SERVED.values() if crs.projected])
+)
+def test_a_box_of_the_rounded_coordinates_of_a_point_holds_the_point(lon, lat, crs):
+    """A collection of one point has an extent without width; who sends it back finds the point."""
+    point = shapely.Point(lon, lat)
+    on_the_wire = to_wire(transform_geometries(np.array([point]), STORAGE, crs), crs)[0].coords[0]
+    assert bbox_polygon([*on_the_wire, *on_the_wire], crs).covers(point)
+
+
 def test_antimeridian_box_becomes_two():
     area = bbox_polygon([170, -10, -170, 10], CRS84)
     assert area.geom_type == "MultiPolygon"
