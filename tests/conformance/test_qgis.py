@@ -105,7 +105,9 @@ def _row(values, names, kinds):
         elif kinds[name] == "date":
             found.append(str(value)[:10])
         elif kinds[name] == "datetime":
-            found.append(pd.Timestamp(value).tz_convert("UTC").isoformat())
+            # Times of a GeoPackage are UTC by its standard; a column without a zone is read without one.
+            stamp = pd.Timestamp(value)
+            found.append((stamp.tz_localize("UTC") if stamp.tz is None else stamp.tz_convert("UTC")).isoformat())
         else:
             found.append(str(value))
     return found
