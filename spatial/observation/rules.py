@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from datetime import date
-from functools import lru_cache
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from spatial.catalog import Text
-from spatial.errors import LayerDefinitionInvalid
+from spatial.rule_files import read_rule_file
 
 __all__ = ["ObservationRules", "UnitChecks", "read_observation_rules"]
-
-RULE_FILE = "rules/observation.yml"
 
 
 class _Rule(BaseModel):
@@ -113,31 +110,4 @@ def read_observation_rules(layers_dir: Path) -> ObservationRules:
     LayerDefinitionInvalid
         If the file is missing or breaks the model.
     """
-    path = layers_dir / RULE_FILE
-    try:
-        found = path.stat()
-    except OSError as error:
-        raise LayerDefinitionInvalid(
-            f"缺少规则文件 {RULE_FILE}，请恢复它", f"rule file {RULE_FILE} is missing; restore it", file=path.name
-        ) from error
-    return _read(path, found.st_mtime_ns, found.st_size)
-
-
-@lru_cache(maxsize=16)
-def _read(path: Path, _changed_ns: int, _size: int) -> ObservationRules:
-    import yaml
-
-    try:
-        return ObservationRules.model_validate(yaml.safe_load(path.read_text("utf-8")))
-    except (ValidationError, yaml.YAMLError, UnicodeDecodeError) as error:
-        problems = (
-            [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()]
-            if isinstance(error, ValidationError)
-            else [str(error)]
-        )
-        raise LayerDefinitionInvalid(
-            f"规则文件 {RULE_FILE} 有误：{'；'.join(problems[:5])}",
-            f"rule file {RULE_FILE} is invalid: {'; '.join(problems[:5])}",
-            file=path.name,
-            problems=problems[:20],
-        ) from error
+    return read_rule_file(ObservationRules, layers_dir, "observation")

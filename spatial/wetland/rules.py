@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from datetime import date
-from functools import lru_cache
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from analyses.rules import Sourced
 from spatial.catalog import Text
-from spatial.errors import LayerDefinitionInvalid
+from spatial.rule_files import read_rule_file
 
 __all__ = ["SiteEntry", "SiteRules", "read_site_rules"]
 
@@ -88,17 +86,4 @@ def read_site_rules(layers_dir: Path) -> SiteRules:
     LayerDefinitionInvalid
         If the file is missing or breaks the model.
     """
-    path = layers_dir / "rules" / "wetland_sites.yml"
-    try:
-        return _read(path, path.stat().st_mtime_ns)
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise LayerDefinitionInvalid(
-            f"规则文件 wetland_sites.yml 缺失或有误：{error}",
-            f"rule file wetland_sites.yml is missing or not valid: {error}",
-            file="wetland_sites.yml",
-        ) from error
-
-
-@lru_cache(maxsize=4)
-def _read(path: Path, changed_ns: int) -> SiteRules:
-    return SiteRules.model_validate(yaml.safe_load(path.read_text("utf-8")))
+    return read_rule_file(SiteRules, layers_dir, "wetland_sites")
