@@ -39,6 +39,23 @@ _CSP = (
 log = structlog.get_logger("onemap")
 
 
+def _plain_tracebacks() -> None:
+    """Log errors as Python prints them, unless the operator has set up logging.
+
+    Where rich is installed structlog would draw the variables of every frame: passwords among them, and minutes of work
+    with the whole OpenAPI document in one of them, in which this process answers nobody.
+    """
+    if structlog.is_configured():
+        return
+    processors = [
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        if isinstance(processor, structlog.dev.ConsoleRenderer)
+        else processor
+        for processor in structlog.get_config()["processors"]
+    ]
+    structlog.configure(processors=processors)
+
+
 def create_app(settings: Settings | None = None) -> Starlette:
     """The application of one server process.
 
@@ -59,6 +76,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
     from tiles.lane import TileLane
     from tiles.scene_chips import chip_renderer
 
+    _plain_tracebacks()
     chosen = settings or environment_settings()
     store = DataStore.open(chosen)
 
@@ -89,11 +107,14 @@ def create_app(settings: Settings | None = None) -> Starlette:
             CORSMiddleware,
             allow_origins=list(chosen.cors_origins),
             allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+            # What an editor on another origin sends: whose it is, what it changes, in which CRS, what it wants back.
+            allow_headers=["Authorization", "Content-Crs", "If-Match", "If-None-Match", "Prefer"],
             expose_headers=[
                 "Content-Bbox",
                 "Content-Crs",
                 "Content-Datetime",
                 "Content-Disposition",
+                "Content-Location",
                 "ETag",
                 "Link",
                 "Location",
@@ -102,6 +123,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
                 "OneMap-Cut-Fields",
                 "OneMap-Left-Out",
                 "OneMap-Synthetic",
+                "OneMap-Version",
                 "Preference-Applied",
             ],
         )
@@ -139,6 +161,7 @@ def building_blocks() -> tuple[BuildingBlock, ...]:
 def _problem_response(request: Request, document: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
     from spatial.pages import problem_page, wants_html
 
+    headers = {**(headers or {}), "Vary": "Accept, Accept-Language"}
     if wants_html(request):
         return problem_page(request, document, headers)
     return JSONResponse(

@@ -31,6 +31,7 @@ from tiles.maps.answer import (
     named_headers,
     operation,
     parameter,
+    ref,
     said,
 )
 from tiles.maps.query import single_query
@@ -314,50 +315,58 @@ def _paths(snapshot: Snapshot) -> dict[str, Any]:
     png_only = parameter("f", "格式", "format", {"type": "string", "enum": ["png"]})
     encoding = parameter("f", "编码", "encoding", {"type": "string", "enum": list(ENCODINGS)})
 
-    def of(path: str, tag: str, name: str, ids: list[str], zh: str, en: str) -> dict[str, Any]:
-        style = parameter("styleId", "样式", "style", {"type": "string", "enum": ids}, place="path")
+    def of(path: str, name: str, before: list[Any], style: dict[str, Any], zh: str, en: str) -> dict[str, Any]:
         lists = [json_only, language]
         return {
             path: {
                 "get": operation(
-                    tag, f"{name}.getStyles", f"{zh}样式", f"{en}styles", lists, {JSON: _STYLE_LIST, HTML: _PAGE}
+                    "Styles",
+                    f"{name}.getStyles",
+                    f"{zh}样式",
+                    f"{en}styles",
+                    [*before, *lists],
+                    {JSON: _STYLE_LIST, HTML: _PAGE},
                 )
             },
             f"{path}/{{styleId}}": {
-                "get": operation(tag, f"{name}.getStyle", f"{zh}样式表", f"{en}stylesheet", [style, encoding], _SHEETS)
+                "get": operation(
+                    "Styles",
+                    f"{name}.getStyle",
+                    f"{zh}样式表",
+                    f"{en}stylesheet",
+                    [*before, style, encoding],
+                    _SHEETS,
+                )
             },
             f"{path}/{{styleId}}/metadata": {
                 "get": operation(
-                    tag,
+                    "Styles",
                     f"{name}.getStyleMetadata",
                     f"{zh}样式元数据",
                     f"{en}style metadata",
-                    [style, *lists],
+                    [*before, style, *lists],
                     {JSON: _OBJECT, HTML: _PAGE},
                 )
             },
         }
 
-    found = of("/styles", "Styles", "dataset", [c.id for c in dataset_styles(snapshot)], "", "")
-    for layer in snapshot.layers():
-        one = snapshot.published(layer.id)
-        if one is None:
-            continue
-        title, ids = layer.display_title(), [c.id for c in layer_styles(one)]
-        path = f"/collections/{layer.id}/styles"
-        found |= of(path, layer.id, layer.id, ids, f"{title.zh}：", f"{title.en}: ")
-        style = parameter("styleId", "样式", "style", {"type": "string", "enum": ids}, place="path")
-        picture = {"image/png": {"type": "string", "format": "binary"}}
-        found[f"{path}/{{styleId}}/legend"] = {
-            "get": operation(
-                layer.id,
-                f"{layer.id}.getLegend",
-                f"{title.zh}：图例",
-                f"{title.en}: legend",
-                [style, png_only, language],
-                picture,
-            )
-        }
+    ids = {"type": "string", "enum": [c.id for c in dataset_styles(snapshot)]}
+    found = of("/styles", "dataset", [], parameter("styleId", "样式", "style", ids, place="path"), "", "")
+    if not snapshot.layers():
+        return found
+    path = "/collections/{collectionId}/styles"
+    collection, style = ref("parameters", "collectionId"), ref("parameters", "styleId")
+    found |= of(path, "collection", [collection], style, "数据集的", "collection: ")
+    found[f"{path}/{{styleId}}/legend"] = {
+        "get": operation(
+            "Styles",
+            "collection.getLegend",
+            "数据集的图例",
+            "collection: legend",
+            [collection, style, png_only, language],
+            {"image/png": {"type": "string", "format": "binary"}},
+        )
+    }
     return found
 
 

@@ -49,11 +49,21 @@ def _narrowed(path: str, body: bytes, only: Collection[str]) -> bytes:
         return body
     document = json.loads(body)
     if "paths" in document:
+        variables = document["components"]["parameters"]
+        listed = {name for name, variable in variables.items() if variable["name"] == "collectionId"}
+        for name in listed:
+            schema = variables[name]["schema"]
+            schema["enum"] = [value for value in schema["enum"] if value in only]
+        empty = {f"#/components/parameters/{name}" for name in listed if not variables[name]["schema"]["enum"]}
         document["paths"] = {
             name: item
             for name, item in document["paths"].items()
-            if not (found := re.match(r"/collections/([^/{]+)", name)) or found.group(1) in only
+            if (not (found := re.match(r"/collections/([^/{]+)", name)) or found.group(1) in only)
+            and not any(p.get("$ref") in empty for o in item.values() for p in o.get("parameters", ()))
         }
+        for name in listed:
+            if not variables[name]["schema"]["enum"]:
+                del variables[name]
     else:
         document["collections"] = [c for c in document["collections"] if c["id"] in only]
     return json.dumps(document, ensure_ascii=False).encode()

@@ -14,8 +14,9 @@ from starlette.routing import Route
 from spatial.building_block import BuildingBlock, Language, Link
 from spatial.ogc.exchange import REL, SCHEMA
 from spatial.ogc.formats.known import FILE_FORMATS, possible_formats
+from spatial.ogc.openapi_collections import COLLECTION
 from spatial.ogc.openapi_components import parameter, ref
-from spatial.ogc.openapi_operations import get_operation
+from spatial.ogc.openapi_operations import DOCUMENT, get_operation
 from spatial.store.vector import PublishedTable
 
 if TYPE_CHECKING:
@@ -33,14 +34,11 @@ def _routes(datastore: DataStore) -> list[Route]:
 
 
 def _paths(snapshot: Snapshot) -> dict[str, Any]:
-    paths: dict[str, Any] = {}
-    for layer in snapshot.layers():
-        if layer.is_vector:
-            title = layer.display_title()
-            name = f"{layer.id}.getSortables"
-            operation = get_operation(layer.id, name, f"{title.zh}：可排序字段", f"{title.en}: sortables", "Schema")
-            paths[f"/collections/{layer.id}/sortables"] = {"get": operation}
-    return paths
+    if not any(published.layer.is_vector for published in snapshot.current()):
+        return {}
+    given = [ref("parameters", "vectorCollectionId"), *DOCUMENT]
+    operation = get_operation("collections", "vector.getSortables", "可排序字段", "Sortables", "Schema", given)
+    return {f"{COLLECTION}/sortables": {"get": operation}}
 
 
 def _parameters() -> dict[str, Any]:

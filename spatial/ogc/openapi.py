@@ -15,15 +15,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from spatial.ogc.exchange import HTML, OPENAPI, read_call, software_version
+from spatial.ogc.openapi_collections import COLLECTION, collection_parameters
 from spatial.ogc.openapi_components import components, parameter, ref
-from spatial.ogc.openapi_operations import get_operation, process_paths, to_openapi30
+from spatial.ogc.openapi_operations import DOCUMENT, get_operation, process_paths, to_openapi30
 from spatial.ogc.parameters import DOCUMENT_PARAMETERS, ITEMS_PARAMETERS, property_parameters
 from spatial.ogc.queryables import field_schema
 
 if TYPE_CHECKING:
     from spatial.building_block import BuildingBlock
     from spatial.catalog import Layer
-    from spatial.store.datastore import DataStore, Published, Snapshot
+    from spatial.store.datastore import DataStore, Snapshot
 
 __all__ = ["openapi", "openapi_document"]
 
@@ -71,70 +72,57 @@ def _feature_paths(layer: Layer) -> dict[str, Any]:
                 layer.id, f"{layer.id}.getFeature", f"{title.zh}：单个要素", f"{title.en}: one feature", "Feature", item
             )
         },
-        f"{path}/queryables": {
-            "get": get_operation(
-                layer.id, f"{layer.id}.getQueryables", f"{title.zh}：可查询字段", f"{title.en}: queryables", "Schema"
-            )
+    }
+
+
+def _shared_feature_paths() -> dict[str, Any]:
+    """What layers of features have in common."""
+    given = [ref("parameters", "vectorCollectionId"), *DOCUMENT]
+    return {
+        f"{COLLECTION}/queryables": {
+            "get": get_operation("collections", "vector.getQueryables", "可查询字段", "Queryables", "Schema", given)
         },
-        f"{path}/schema": {
+        f"{COLLECTION}/schema/geojson": {
             "get": get_operation(
-                layer.id, f"{layer.id}.getSchema", f"{title.zh}：字段结构", f"{title.en}: schema", "Schema"
-            )
-        },
-        f"{path}/schema/geojson": {
-            "get": get_operation(
-                layer.id,
-                f"{layer.id}.getGeoJSONSchema",
-                f"{title.zh}：要素的 GeoJSON 结构",
-                f"{title.en}: schema of a feature as GeoJSON",
+                "collections",
+                "vector.getGeoJSONSchema",
+                "要素的 GeoJSON 结构",
+                "Schema of a feature as GeoJSON",
                 "Schema",
+                given,
             )
         },
     }
 
 
-def _tile_paths(layer: Layer, kind: Literal["vector", "map"]) -> dict[str, Any]:
+def _tile_paths(kind: Literal["vector", "map"]) -> dict[str, Any]:
     is_vector = kind == "vector"
-    path = f"/collections/{layer.id}/tiles" if is_vector else f"/collections/{layer.id}/map/tiles"
+    path = f"{COLLECTION}/tiles" if is_vector else f"{COLLECTION}/map/tiles"
     media = ["application/vnd.mapbox-vector-tile"] if is_vector else ["image/png", "image/webp", "image/jpeg"]
-    title = layer.display_title()
+    collection = ref("parameters", "vectorCollectionId" if is_vector else "collectionId")
     # Pictures come in more sets than vector tiles do.
     tms = ref("parameters", "tileMatrixSetId" if is_vector else "mapTileMatrixSetId")
     names = ["mvt"] if is_vector else ["png", "webp", "jpg"]
     form = parameter("f", "瓦片格式", "format of the tile", {"type": "string", "enum": names, "default": names[0]})
+    zh, en = ("矢量", "Vector") if is_vector else ("地图", "Map")
+    name = f"any.collection.{kind}"
     tile = get_operation(
-        layer.id,
-        f"{layer.id}.collection.{kind}.getTile",
-        f"{title.zh}：瓦片",
-        f"{title.en}: tile",
+        "tiles",
+        f"{name}.getTile",
+        f"{zh}瓦片",
+        f"{en} tile",
         "TileSet",
-        [tms, *(ref("parameters", name) for name in ("tileMatrix", "tileRow", "tileCol")), form],
+        [collection, tms, *(ref("parameters", name) for name in ("tileMatrix", "tileRow", "tileCol")), form],
     )
     binary = {"schema": {"type": "string", "format": "binary"}}
     tile["responses"]["200"] = {"description": "瓦片 / a tile", "content": dict.fromkeys(media, binary)}
     if is_vector:
         tile["responses"]["204"] = ref("responses", "NoTile")
+    sets = get_operation("tiles", f"{name}.getTileSetsList", f"{zh}瓦片集", f"{en} tilesets", "TileSets", [collection])
+    one = get_operation("tiles", f"{name}.getTileSet", f"{zh}瓦片集", f"{en} tileset", "TileSet", [collection, tms])
     return {
-        path: {
-            "get": get_operation(
-                layer.id,
-                f"{layer.id}.collection.{kind}.getTileSetsList",
-                f"{title.zh}：瓦片集",
-                f"{title.en}: tilesets",
-                "TileSets",
-                [],
-            )
-        },
-        f"{path}/{{tileMatrixSetId}}": {
-            "get": get_operation(
-                layer.id,
-                f"{layer.id}.collection.{kind}.getTileSet",
-                f"{title.zh}：瓦片集",
-                f"{title.en}: tileset",
-                "TileSet",
-                [tms],
-            )
-        },
+        path: {"get": sets},
+        f"{path}/{{tileMatrixSetId}}": {"get": one},
         f"{path}/{{tileMatrixSetId}}/{{tileMatrix}}/{{tileRow}}/{{tileCol}}": {"get": tile},
     }
 
@@ -154,21 +142,26 @@ def openapi_document(
         {"name": "server", "description": "服务 / the service"},
         {"name": "processes", "description": "分析处理 / processes"},
         {"name": "jobs", "description": "任务 / jobs"},
+        {"name": "collections", "description": "数据集 / collections"},
         {"name": "tiles", "description": "瓦片 / tiles"},
     ]
-    for layer in snapshot.layers():
-        published: Published | None = snapshot.published(layer.id)
-        if published is None:
-            continue
+    collections = collection_parameters(snapshot)
+    if "collectionId" in collections:
+        given = [ref("parameters", "collectionId"), *DOCUMENT]
+        for path, name, zh, en, answer in (
+            (COLLECTION, "getCollection", "数据集", "A collection", "Collection"),
+            (f"{COLLECTION}/schema", "getSchema", "字段或波段的结构", "Schema of the fields or bands", "Schema"),
+        ):
+            paths[path] = {"get": get_operation("collections", f"any.{name}", zh, en, answer, given)}
+        paths |= _tile_paths("map")
+    if "vectorCollectionId" in collections:
+        paths |= _shared_feature_paths() | _tile_paths("vector")
+    for published in snapshot.current():
         layer = published.layer
-        title = layer.display_title()
-        tags.append({"name": layer.id, "description": f"{title.zh} / {title.en}"})
-        paths[f"/collections/{layer.id}"] = {
-            "get": get_operation(layer.id, f"{layer.id}.getCollection", title.zh, title.en, "Collection")
-        }
         if layer.is_vector:
-            paths |= _feature_paths(layer) | _tile_paths(layer, "vector")
-        paths |= _tile_paths(layer, "map")
+            title = layer.display_title()
+            tags.append({"name": layer.id, "description": f"{title.zh} / {title.en}"})
+            paths |= _feature_paths(layer)
     paths["/tileMatrixSets"] = {
         "get": get_operation("tiles", "getTileMatrixSets", "瓦片矩阵集", "Tile matrix sets", "TileMatrixSets", [])
     }
@@ -184,6 +177,7 @@ def openapi_document(
     }
     paths |= process_paths()
     parts = components(max_page)
+    parts["parameters"] |= collections
     for block in blocks:
         tags.append({"name": block.name, "description": block.title})
         for path, item in block.paths(snapshot).items():

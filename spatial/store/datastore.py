@@ -61,6 +61,10 @@ class Snapshot:
         """Published layers, in catalogue order."""
         return [layer for layer_id, layer in self.catalog.items() if layer_id in self._current]
 
+    def current(self) -> list[Published]:
+        """Current versions of the published layers, in catalogue order."""
+        return [self._current[layer.id] for layer in self.layers()]
+
     def published(self, layer_id: str) -> Published | None:
         """Current version of a layer, or None if it is not published; `LayerNotFound` if it does not exist."""
         self.catalog[layer_id]

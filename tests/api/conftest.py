@@ -284,6 +284,59 @@ def _names(parameters: dict[str, Any]) -> dict[str, Any]:
     return {hyphened.get(name, name): value for name, value in parameters.items()}
 
 
+def path_item(document: dict[str, Any], path: str) -> dict[str, Any]:
+    """Path item of an OpenAPI document that describes an address, given with names for its other variables.
+
+    As the specification says: a path without variables goes before one with them. A variable with listed values stands for
+    those only. Empty where none describes it.
+    """
+    if path in document["paths"]:
+        return dict(document["paths"][path])
+    parts = path.split("/")
+
+    def values(item: dict[str, Any], name: str) -> Any:
+        for operation in item.values():
+            for found in operation.get("parameters", ()):
+                known = (
+                    document["components"]["parameters"][found["$ref"].rpartition("/")[2]] if "$ref" in found else found
+                )
+                if (known["in"], known["name"]) == ("path", name):
+                    return known["schema"].get("enum")
+        return []
+
+    for described, item in document["paths"].items():
+        theirs = described.split("/")
+        if len(theirs) == len(parts) and all(
+            a == b or (a[:1] == "{" and b[:1] != "{" and ((v := values(item, a[1:-1])) is None or b in v))
+            for a, b in zip(theirs, parts, strict=True)
+        ):
+            return dict(item)
+    return {}
+
+
+def path_items(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Path items of an OpenAPI document, one for each collection that a path stands for."""
+    for path, item in document["paths"].items():
+        first = next(iter(item.values()))
+        names = [p["$ref"].rpartition("/")[2] for p in first["parameters"] if "$ref" in p]
+        known = [document["components"]["parameters"][name] for name in names]
+        values = next((k["schema"]["enum"] for k in known if k["name"] == "collectionId"), None)
+        for value in values if "{collectionId}" in path else [None]:
+            yield path.replace("{collectionId}", str(value)), item
+
+
+@pytest.fixture(scope="session")
+def expanded() -> Callable[[dict[str, Any]], Iterator[tuple[str, dict[str, Any]]]]:
+    """`path_items`."""
+    return path_items
+
+
+@pytest.fixture(scope="session")
+def describing() -> Callable[[dict[str, Any], str], dict[str, Any]]:
+    """`path_item`."""
+    return path_item
+
+
 @pytest.fixture
 def get(client: Any) -> Any:
     """GET below ``/ogc`` that must succeed; gives the JSON."""

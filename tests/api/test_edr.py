@@ -308,6 +308,55 @@ def test_trajectory_samples_at_corners_and_no_further_apart_than_a_cell(ask: Any
     assert numbers(document, "elevation")[-1] is None  # the last cell is nodata
 
 
+def test_a_line_far_beyond_the_raster_costs_what_lies_on_it(ask: Any, world: SimpleNamespace) -> None:
+    rows = ask("relief/trajectory", coords="LINESTRING(-179 30.25,179 30.25)", f="CSV")
+    # 716 cells of 0.5°; between the two ends, which have no data, the points on the raster (112 … 114).
+    step = 358 / 716
+    expected = [-179 + k * step for k in range(1, 716) if 112 <= -179 + k * step <= 114]
+    assert [float(row["x"]) for row in rows] == pytest.approx([-179, *expected, 179])
+    inside = {int(float(row["x"]) * 2 - 224): row["elevation"] for row in rows[1:-1] if float(row["x"]) < 114}
+    assert inside == {0: "200", 1: "201", 2: "202", 3: ""}
+    assert (rows[0]["elevation"], rows[-1]["elevation"]) == ("", "")
+    # The same in a CRS of metres, northing first.
+    line = "LINESTRING(3350000 -4000000,3350000 5000000)"
+    metres = ask("relief/trajectory", coords=line, crs=EPSG + "4547", f="CSV")
+    assert 5 <= len(metres) <= 10
+    assert {row["elevation"] for row in metres} == {"200", "201", "202", ""}
+    # Along a border, beside the raster, and a path that touches nothing.
+    border = ask("relief/trajectory", coords="LINESTRING(112 0.25,112 80.25)", f="CSV")
+    assert [row["elevation"] for row in border] == ["", "200", "100", "0", ""]
+    for nothing in ("LINESTRING(111.9 0,111.9 80)", "LINESTRING(100 31,112 45)"):
+        answer = world.client.get("/ogc/collections/relief/trajectory", params={"coords": nothing})
+        assert answer.status_code == 204, nothing
+
+
+def test_the_way_along_a_path_of_several_parts_leaves_out_the_gaps(ask: Any) -> None:
+    one = ask("relief/trajectory", coords="LINESTRING(112.1 30.1,112.4 30.1)", f="CSV")
+    two = ask("relief/trajectory", coords="MULTILINESTRING((112.1 30.1,112.4 30.1),(113.1 31.1,113.4 31.1))", f="CSV")
+    alone = ask("relief/trajectory", coords="LINESTRING(113.1 31.1,113.4 31.1)", f="CSV")
+    first, second = float(one[-1]["along_m"]), float(alone[-1]["along_m"])
+    assert [float(row["along_m"]) for row in two] == pytest.approx([0, first, first, first + second], abs=0.02)
+
+
+def test_a_path_of_too_many_points_is_refused_before_any_is_made(
+    world: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from spatial.ogc.edr import geometry as edr_geometry
+    from spatial.ogc.edr import rasters as edr_rasters
+
+    monkeypatch.setattr(edr_geometry, "MAX_PATH_POINTS", 5)
+    path = "/ogc/collections/cover/trajectory?coords=LINESTRING(112.1 30.1,113.4 30.1)"
+    assert world.client.get(path).status_code == 200
+    zigzag = ",".join(["112.1 30.1", "113.4 30.1"] * 3)
+    refused = world.client.get(f"/ogc/collections/cover/trajectory?coords=LINESTRING({zigzag})")
+    assert (refused.status_code, refused.json()["limit"]) == (413, 5)
+    monkeypatch.setattr(edr_rasters, "MAX_VALUES", 4)
+    refused = world.client.get(path)
+    assert (refused.status_code, refused.json()["limit"]) == (413, 4)
+    assert "parameter-name" in refused.json()["detail_en"]
+    assert world.client.get(path + "&parameter-name=rain").status_code == 200
+
+
 @pytest.mark.requirement(SUITE, "/req/edr/rc-corridor", "/req/edr/REQ_rc-corridor-width-response")
 def test_corridor_is_half_its_width_to_each_side(ask: Any) -> None:
     line = "LINESTRING(112.25 30.6,112.25 30.9)"
@@ -531,7 +580,7 @@ def test_conformance(world: SimpleNamespace) -> None:
     "/req/edr/REQ_rc-parameter-name-definition", "/req/core/datetime-definition", "/req/edr/within-definition",
     "/req/edr/corridor-width-definition", "/req/core/rc-bbox-definition",
 )  # fmt: skip
-def test_openapi_is_what_is_read(world: SimpleNamespace) -> None:
+def test_openapi_is_what_is_read(world: SimpleNamespace, describing: Any) -> None:
     from spatial.ogc.edr.queries import parameters_of_query
 
     document = world.client.get("/ogc/openapi").json()
@@ -544,12 +593,13 @@ def test_openapi_is_what_is_read(world: SimpleNamespace) -> None:
 
     for layer, raster in (("relief", True), ("levels", False)):
         for base, extra in (
-            (f"/collections/{layer}", set()),
+            (f"/collections/{layer}", set[str]()),
             (f"/collections/{layer}/instances/{{instanceId}}", {"instanceId"}),
         ):
+            extra |= {"collectionId"} if raster else set()
             queries = ["position", "radius", "area", "cube", "corridor"] + (["trajectory"] if raster else [])
             for query in queries:
-                operation = document["paths"][f"{base}/{query}"]["get"]
+                operation = describing(document, f"{base}/{query}")["get"]
                 found = {p["name"]: p for p in map(resolve, operation["parameters"])}
                 assert set(found) == {*parameters_of_query(query, raster=raster), *extra}  # type: ignore[arg-type]
                 if "coords" in found:
@@ -559,7 +609,7 @@ def test_openapi_is_what_is_read(world: SimpleNamespace) -> None:
                 assert not found["datetime"]["required"]
                 assert {"200", "204", "400", "413"} <= set(operation["responses"])
     assert "/collections/levels/locations/{locationId}" in document["paths"]
-    assert "/collections/parcels/position" not in document["paths"]
+    assert not describing(document, "/collections/parcels/position")
     operations = [o["operationId"] for item in document["paths"].values() for o in item.values() if "operationId" in o]
     assert len(operations) == len(set(operations))
 

@@ -87,10 +87,10 @@ def _resolved(document: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
     return document if "$ref" in part else part
 
 
-def pages(document: dict[str, Any]) -> list[str]:
+def pages(document: dict[str, Any], expanded: Any) -> list[str]:
     """Paths of the operations that offer HTML."""
     found = []
-    for path, item in document["paths"].items():
+    for path, item in expanded(document):
         if "get" not in item:
             continue
         answer = _resolved(document, item["get"]["responses"]["200"])
@@ -103,12 +103,12 @@ def pages(document: dict[str, Any]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def offered(client: Any) -> list[str]:
+def offered(client: Any, expanded: Any) -> list[str]:
     """Every page of the small catalogue that needs no further knowledge."""
     tiles = [f"/ogc/collections/{c}/{kind}/tiles" for c, kind in (("relief", "map"), ("parcels", "map"))]
     tiles += ["/ogc/collections/parcels/tiles", "/ogc/tileMatrixSets"]
     tiles += [f"{path}/CGCS2000Quad" for path in tiles]
-    return list(dict.fromkeys([*pages(client.get("/ogc/openapi").json()), "/ogc/openapi", *tiles]))
+    return list(dict.fromkeys([*pages(client.get("/ogc/openapi").json(), expanded), "/ogc/openapi", *tiles]))
 
 
 @pytest.mark.requirement("ogcapi-common-1/1.0", "/req/html/definition")
@@ -152,7 +152,7 @@ def test_every_link_of_a_page_leads_somewhere(client: Any) -> None:
         "/ogc", "/ogc/collections", "/ogc/collections/parcels", "/ogc/collections/relief", "/ogc/tileMatrixSets",
         "/ogc/collections/parcels/items?limit=2", "/ogc/collections/parcels/items/1", "/ogc/collections/parcels/tiles",
         "/ogc/collections/parcels/tiles/WebMercatorQuad", "/ogc/collections/relief/map/tiles", "/ogc/processes/echo",
-        "/ogc/collections/parcels/queryables", "/ogc/jobs",
+        "/ogc/collections/parcels/queryables", "/ogc/jobs", "/ogc/collections/catalogue/items", "/ogc/openapi?f=html",
     ]  # fmt: skip
     tried: dict[str, str] = {}
     for path in start:
@@ -160,7 +160,9 @@ def test_every_link_of_a_page_leads_somewhere(client: Any) -> None:
         read = sound(answer.text, "en")
         for href in read.links:
             address = urljoin(f"http://{OURS}{path}", href)
-            if urlsplit(address).hostname == OURS and not urlsplit(href).fragment:
+            # Of the API documentation the operations of two layers: the others are the same.
+            other = "openapi" in path and not re.search(r"/collections/(parcels|relief|catalogue)\b", address)
+            if urlsplit(address).hostname == OURS and not urlsplit(href).fragment and not other:
                 tried.setdefault(address.partition("#")[0], path)
     broken = []
     for address, path in tried.items():
@@ -170,6 +172,59 @@ def test_every_link_of_a_page_leads_somewhere(client: Any) -> None:
             broken.append(f"{status} {address} on {path}")
     assert len(tried) > 40
     assert broken == []
+
+
+def test_the_catalogue_leads_to_its_records_and_searches_itself(client: Any) -> None:
+    text = client.get("/ogc/collections/catalogue/items?f=html&lang=zh").text
+    assert 'href="http://onemap.test/ogc/collections/catalogue/items/parcels?lang=zh"' in text
+    form = re.search(r'<form method="get" action="([^"]+)" role="search">', text)
+    assert form is not None
+    found = client.get(urlsplit(form[1]).path, params={"f": "html", "lang": "zh", "q": "parcels"})
+    assert found.status_code == 200
+    assert "items/parcels?lang=zh" in found.text
+
+
+def test_long_lists_of_conditions_are_folded(client: Any) -> None:
+    """A catalogue of many sources names the twelve most frequent; no condition is longer than a line."""
+    from spatial.pages import page_of, render
+    from starlette.requests import Request
+
+    scope = {"type": "http", "method": "GET", "path": "/ogc/collections/catalogue/items", "query_string": b"", "headers": [],
+             "server": ("onemap.test", 80), "scheme": "http", "app": client.app}  # fmt: skip
+    buckets = [{"value": f"部门 {n} " + "很长的署名" * 30, "count": 1} for n in range(30)]
+    values = {"path": "/ogc/collections/catalogue/items", "resources": [], "matched": 0, "offset": 0, "parameters": {},
+              "facets": [("department", {"buckets": buckets})], "theme_titles": {}, "type_titles": {},
+              "here": lambda changes: "?", "links": []}  # fmt: skip
+    text = render("records.html", page_of(Request(scope), language="en"), values)
+    assert "<summary>18 more</summary>" in text
+    assert "Department or source" in text
+    shown = re.findall(r">(部门 [^<]*)</a>", text)
+    assert len(shown) == 30
+    assert max(map(len, shown)) <= 48
+    sound(text, "en")
+
+
+def test_numbers_and_units_are_printed_as_people_write_them(client: Any) -> None:
+    """No float noise, no unit «1», squares as squares; the exact numbers are in the JSON."""
+    from spatial.pages import reading
+
+    for path in ("/ogc/collections/relief", "/ogc/collections/parcels", "/ogc/collections/parcels/items/1"):
+        text = client.get(f"{path}?f=html&lang=en").text
+        main = re.sub(r"<[^>]+>", " ", text[text.index("<main") : text.index('class="corner"')])
+        assert re.findall(r"\d\.\d{9,}", main) == [], path
+        assert re.findall(r"\b(?:km|hm|m)[23]\b", re.sub(r"[a-z]+_\w+", "", main)) == [], path
+    assert [reading.unit(name) for name in ("1", "m2", "hm2", "MJ·mm/(hm2·h·a)", "%", "mg/m3")] == [
+        "", "m²", "hm²", "MJ·mm/(hm²·h·a)", "%", "mg/m³"]  # fmt: skip
+
+
+def test_lists_whose_entries_have_pages_show_no_nested_tables(client: Any) -> None:
+    for path in ("/ogc/tiles", "/stac/collections", "/ogc/collections/gauges/instances"):
+        text = client.get(f"{path}?f=html&lang=zh").text
+        assert "facts-table" not in text[text.index("<h2>") : text.index('class="corner"')], path
+
+
+def test_sortables_are_called_so(client: Any) -> None:
+    assert "可排序字段" in re.search(r"<h1>.*?</h1>", client.get("/ogc/collections/parcels/sortables?f=html&lang=zh").text)[0]
 
 
 def test_hostile_names_are_text(client: Any) -> None:

@@ -406,6 +406,9 @@ def test_a_synthetic_layer_bears_its_mark_and_only_where_it_is_drawn(drawn):
         middle = small[size // 2 - size // 8 : size // 2 + size // 8, size // 4 : -size // 4]
         assert not (middle == (255, 255, 0, 255)).all()
     assert (drawn.picture("/ogc/collections/squares/map", **area)[250:, :190] == RED).all()
+    # A tile shows one whole mark and no ends of others, which would be cut at its edges.
+    tile = drawn.picture("/ogc/collections/made/map", **(area | {"width": "256", "height": "256"}))
+    assert (tile[[*range(20), *range(-20, 0)]] == (255, 255, 0, 255)).all()
     away = drawn.picture("/ogc/map", collections="squares,made", bbox="100,20,101,21", width="300", height="300")
     assert not away.any()
     together = drawn.picture("/ogc/map", collections="made,squares", **area)
@@ -570,13 +573,14 @@ def test_what_is_not_there(drawn):
 @pytest.mark.requirement(
     MAPS, "/req/core/conformance-success", "/req/api-operations/completeness", "/req/api-operations/operation-id"
 )
-def test_the_documents_name_the_maps(drawn):
+def test_the_documents_name_the_maps(drawn, describing):
     declared = drawn.get("/ogc/conformance").json()["conformsTo"]
     assert "http://www.opengis.net/spec/ogcapi-maps-1/1.0/conf/core" in declared
-    paths = drawn.get("/ogc/openapi").json()["paths"]
-    assert paths["/collections/squares/map"]["get"]["operationId"].endswith("squares.getMap")
-    assert "/map" in paths
-    assert "/collections/codes/styles/{styleId}/map" in paths
+    document = drawn.get("/ogc/openapi").json()
+    assert describing(document, "/collections/squares/map")["get"]["operationId"].endswith(".getMap")
+    assert not describing(document, "/collections/nothing/map")
+    assert "/map" in document["paths"]
+    assert "get" in describing(document, "/collections/codes/styles/default/map")
 
 
 # --- tiles of the dataset, and our own matrix sets ------------------------------------------------------------------------

@@ -14,6 +14,36 @@ def document(client):
     return answer.json()
 
 
+def test_the_document_grows_by_little_with_every_layer(client, datastore, hand_made):
+    """What is the same for all collections is described once: parsers on SnakeYAML read 3 MiB of text and no more."""
+    from spatial.catalog import Layer
+
+    before = client.get("/ogc/openapi").content
+    definition = hand_made.layer_definition("one-more", fields=[
+        {"name": "row", "type": "integer", "title": {"zh": "行", "en": "Row"}}])  # fmt: skip
+    datastore.publish_vector(Layer.model_validate(definition), hand_made.grid_points_frame(3))
+    after = client.get("/ogc/openapi").content
+    assert b'"one-more"' in after
+    assert len(after) - len(before) < 4_000
+
+
+def test_the_collections_of_a_path_are_those_that_answer_it(client, document, expanded, describing):
+    """Each collection has the paths of its kind, whatever form they are described in, and no others."""
+    described = {path for path, _ in expanded(document)}
+    for collection in client.get("/ogc/collections").json()["collections"]:
+        if collection["id"] == "catalogue":
+            continue
+        path, vector = f"/collections/{collection['id']}", collection["itemType"] == "feature"
+        for suffix, expected in (
+            ("", True), ("/schema", True), ("/map", True), ("/styles", True), ("/map/tiles", True),
+            ("/items", vector), ("/queryables", vector), ("/sortables", vector), ("/tiles", vector),
+            ("/coverage", not vector), ("/coverage/domainset", not vector),
+            *((f"/{query}", query in collection.get("data_queries", {})) for query in ("position", "locations", "cube")),
+        ):  # fmt: skip
+            assert (path + suffix in described) is expected, path + suffix
+            assert bool(describing(document, path + suffix)) is expected, path + suffix
+
+
 def walk(node):
     yield node
     children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
@@ -173,14 +203,14 @@ def test_every_route_is_described(api_app, document):
 @pytest.mark.requirement("ogcapi-processes-1/1.0", "/req/oas30/exceptions-codes")
 @pytest.mark.requirement("ogcapi-edr-1/1.1", "/req/oas30/exceptions-codes")
 @pytest.mark.requirement("ogcapi-common-1/1.0", "/req/oas30/exceptions-codes")
-def test_every_get_address_answers(client, document):
+def test_every_get_address_answers(client, document, expanded):
     """Each GET path, its variables filled in, gives an answer that the document declares."""
     wrong = []
-    for path, operations in document["paths"].items():
+    for path, operations in expanded(document):
         if "get" not in operations:
             continue
         parameters = [resolve(document, p) for p in operations["get"]["parameters"]]
-        inside = VALUES | {p["name"]: harmless(p) or "nothing" for p in parameters if p["in"] == "path"}
+        inside = VALUES | {p["name"]: harmless(p) or "nothing" for p in parameters if f"{{{p['name']}}}" in path}
         query = {p["name"]: harmless(p) or "?" for p in parameters if p["in"] == "query" and p.get("required")}
         answer = client.get("/ogc" + path.format(**inside), params=query)
         expected = {200, 204}
@@ -194,14 +224,14 @@ def test_every_get_address_answers(client, document):
     assert not wrong
 
 
-def test_every_declared_query_parameter_is_accepted(client, document):
+def test_every_declared_query_parameter_is_accepted(client, document, expanded):
     """No declared parameter is «unknown», and a value of its schema is not refused for its form."""
     samples = {
         "bbox": "110,20,120,40", "filter": "1 = 1", "after": "0", "version": "1", "properties": "", "ids": "1",
         "datetime": "2024-07-01T00:00:00Z", "sortby": "", "profile": "", "center": "114,30",
     }  # fmt: skip
     wrong = []
-    for path, operations in document["paths"].items():
+    for path, operations in expanded(document):
         if "get" not in operations or "{" in path or path.split("/")[2:3] not in ([], ["parcels"], ["gauges"]):
             continue
         parameters = [resolve(document, p) for p in operations["get"]["parameters"]]

@@ -213,10 +213,10 @@ def test_every_query_in_every_format_that_it_names(client: Any, get: Any, layer:
 
 
 @pytest.mark.requirement(EDR, "/req/edr/REQ_rc-width-units-definition")
-def test_required_parameters_of_a_corridor(get: Any) -> None:
+def test_required_parameters_of_a_corridor(get: Any, describing: Any) -> None:
     document = get("/openapi")
     for layer in ("relief", "gauges"):
-        named = document["paths"][f"/collections/{layer}/corridor"]["get"]["parameters"]
+        named = describing(document, f"/collections/{layer}/corridor")["get"]["parameters"]
         found = [resolved(document, p) for p in named]
         (units,) = (p for p in found if p["name"] == "width-units")
         assert (units["in"], units["required"], units["schema"]["type"]) == ("query", True, "string")
@@ -310,16 +310,16 @@ def test_the_definition_holds_every_tileset_under_its_name(client: Any, get: Any
                         seen += 1
     assert seen >= 20
     tile = "/{tileMatrixSetId}/{tileMatrix}/{tileRow}/{tileCol}"
-    for path, own in (("/tiles", {"collections"}), ("/collections/relief/map/tiles", {"f"})):
+    for path, own in (("/tiles", {"collections"}), ("/collections/{collectionId}/map/tiles", {"f", "collectionId"})):
         named = document["paths"][path + tile]["get"]["parameters"]
         names = {resolved(document, p)["name"] for p in named}
         assert {"tileMatrixSetId", "tileMatrix", "tileRow", "tileCol", *own} <= names
 
 
 @pytest.mark.requirement(MAPS, "/req/crs/crs-definition")
-def test_a_map_in_every_crs_of_the_collection(client: Any, get: Any) -> None:
+def test_a_map_in_every_crs_of_the_collection(client: Any, get: Any, describing: Any) -> None:
     document = get("/openapi")
-    named = document["paths"]["/collections/relief/map"]["get"]["parameters"]
+    named = describing(document, "/collections/relief/map")["get"]["parameters"]
     found = [resolved(document, p) for p in named]
     (crs,) = (p for p in found if p["name"] == "crs")
     assert (crs["in"], crs["required"], crs["schema"]["type"]) == ("query", False, "string")

@@ -249,21 +249,21 @@ def _paths(snapshot: Snapshot) -> dict[str, Any]:
             ],
         ),
     }
-    for layer in snapshot.layers():
-        one = snapshot.published(layer.id)
-        if one is None:
-            continue
-        title = layer.display_title()
-        found[f"/collections/{layer.id}/map"] = drawn(
-            layer.id, f"{layer.id}.getMap", f"{title.zh}：地图", f"{title.en}: map", _parameters("version")
+    if snapshot.layers():
+        collection = ref("parameters", "collectionId")
+        found["/collections/{collectionId}/map"] = drawn(
+            "Maps",
+            "collection.getMap",
+            "一个数据集的地图",
+            "Map of a collection",
+            [collection, *_parameters("version")],
         )
-        names = {"type": "string", "enum": [c.id for c in layer_styles(one)]}
-        found[f"/collections/{layer.id}/styles/{{styleId}}/map"] = drawn(
-            layer.id,
-            f"{layer.id}.style.getMap",
-            f"{title.zh}：按样式的地图",
-            f"{title.en}: map in a style",
-            [*_parameters("version"), parameter("styleId", "样式", "style", names, place="path")],
+        found["/collections/{collectionId}/styles/{styleId}/map"] = drawn(
+            "Maps",
+            "collection.style.getMap",
+            "按样式画的一个数据集的地图",
+            "Map of a collection in a style",
+            [collection, *_parameters("version"), ref("parameters", "styleId")],
         )
     return found
 

@@ -1,4 +1,4 @@
-"""OpenAPI of coverages: paths per raster layer, with its bands as choices."""
+"""OpenAPI of coverages: a path for each raster layer, with its bands as choices."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from spatial.crs import SERVED, STORAGE
 from spatial.ogc.coverages.formats import FORMATS, GEOTIFF, NETCDF
 from spatial.ogc.coverages.request import COVERAGE_PARAMETERS, INTERPOLATIONS
 from spatial.ogc.exchange import JSON
+from spatial.ogc.openapi_collections import COLLECTION
 from spatial.ogc.openapi_components import parameter, ref
-from spatial.ogc.openapi_operations import get_operation
+from spatial.ogc.openapi_operations import DOCUMENT, get_operation
 from spatial.store.raster import PublishedRaster
 
 if TYPE_CHECKING:
@@ -141,31 +142,28 @@ def _layer_paths(layer: Layer) -> dict[str, Any]:
     }
     query = [own.get(name) or ref("parameters", name) for name in COVERAGE_PARAMETERS]
     whole = get_operation(
-        layer.id, f"{layer.id}.getCoverage", f"{title.zh}：覆盖数据", f"{title.en}: coverage", "Coverage", query
+        "coverages", f"{layer.id}.getCoverage", f"{title.zh}：覆盖数据", f"{title.en}: coverage", "Coverage", query
     )
     whole["responses"] |= {
         "206": ref("responses", "CoveragePart"),
         "413": ref("responses", "TooManyCells"),
     }
-    found = {f"{path}/coverage": {"get": whole}}
-    for part, zh, en in (("domainset", "格网", "domain set"), ("rangetype", "波段", "range type")):
-        operation = get_operation(
-            layer.id, f"{layer.id}.coverage.{part}", f"{title.zh}：{zh}", f"{title.en}: {en}", "CoverageDocument"
-        )
-        found[f"{path}/coverage/{part}"] = {"get": operation}
-    found[f"{path}/schema"] = {
-        "get": get_operation(
-            layer.id, f"{layer.id}.getSchema", f"{title.zh}：波段结构", f"{title.en}: schema of the bands", "Schema"
-        )
-    }
+    return {f"{path}/coverage": {"get": whole}}
+
+
+def _shared_paths() -> dict[str, Any]:
+    given = [ref("parameters", "rasterCollectionId"), *DOCUMENT]
+    found = {}
+    for part, zh, en in (("domainset", "格网", "Domain set"), ("rangetype", "波段", "Range type")):
+        operation = get_operation("coverages", f"coverage.{part}", zh, en, "CoverageDocument", given)
+        found[f"{COLLECTION}/coverage/{part}"] = {"get": operation}
     return found
 
 
 def paths(snapshot: Snapshot) -> dict[str, Any]:
-    """Paths of every raster layer."""
-    found: dict[str, Any] = {}
-    for layer in snapshot.layers():
-        published = snapshot.published(layer.id)
-        if isinstance(published, PublishedRaster):
-            found |= _layer_paths(published.layer)
+    """Paths of the raster layers: the coverage of each with its bands as choices, and what all have in common."""
+    rasters = [p for p in snapshot.current() if isinstance(p, PublishedRaster)]
+    found = _shared_paths() if rasters else {}
+    for published in rasters:
+        found |= _layer_paths(published.layer)
     return found

@@ -1,17 +1,19 @@
-"""OpenAPI paths of EDR: per layer what it really answers."""
+"""OpenAPI paths of EDR: what rasters answer, once for all of them, and what each layer of stations answers."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from spatial.crs import CRS84, SERVED
 from spatial.ogc.coverage_json import COVJSON
 from spatial.ogc.coverages.formats import GEOTIFF, NETCDF
 from spatial.ogc.edr.formats import HEADERS
-from spatial.ogc.edr.queries import formats_of, parameters_of_query, queries_of
+from spatial.ogc.edr.queries import Query, formats_of, parameters_of_query, queries_of
 from spatial.ogc.edr.request import UNITS
 from spatial.ogc.edr.stations import parameters_of
 from spatial.ogc.exchange import GEOJSON, JSON
+from spatial.ogc.openapi_collections import COLLECTION, collection_parameter
 from spatial.ogc.openapi_components import parameter, ref
 from spatial.ogc.openapi_operations import get_operation
 from spatial.store.raster import PublishedRaster
@@ -91,6 +93,14 @@ def components(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
             {"type": "string", "example": example},
             required=True,
         )
+    served = _served(snapshot)
+    if served:
+        found["edrCollectionId"] = collection_parameter([p.layer.id for p in served], "（EDR）", " that EDR serves")
+        found["edr-parameter-name"] = _names("；名称见数据集的 parameter_names", "; names: see the collection")
+    for published in served:
+        if not isinstance(published, PublishedRaster):
+            readings = [f.name for f in parameters_of(published.layer)]
+            found[_name_component(published)] = _names("", "", readings)
     problem = {"application/problem+json": {"schema": ref("schemas", "exception")}}
     return {
         "parameters": found,
@@ -150,7 +160,7 @@ def _feature_collection() -> dict[str, Any]:
     }
 
 
-def _content(query: str, *, raster: bool) -> dict[str, Any]:
+def _content(query: Query, *, raster: bool) -> dict[str, Any]:
     known: dict[str, Any] = {
         COVJSON: {"schema": ref("schemas", "coverageJSON")},
         GEOJSON: {"schema": ref("schemas", "edrFeatureCollection")},
@@ -158,102 +168,129 @@ def _content(query: str, *, raster: bool) -> dict[str, Any]:
         NETCDF: {"schema": {"type": "string", "format": "binary"}},
         GEOTIFF: {"schema": {"type": "string", "format": "binary"}},
     }
-    media = [form.media.partition("; charset")[0] for form in formats_of(query, raster=raster)]  # type: ignore[arg-type]
+    media = [form.media.partition("; charset")[0] for form in formats_of(query, raster=raster)]
     return {name: known[name] for name in media}
 
 
-def _query(published: Published, query: str, prefix: list[Any], suffix: str) -> dict[str, Any]:
-    layer = published.layer
-    raster = isinstance(published, PublishedRaster)
-    names = [b.name for b in layer.bands] if raster else [f.name for f in parameters_of(layer)]
-    own = {
-        "parameter-name": parameter(
-            "parameter-name",
-            "返回的参数",
-            "parameters to return",
-            {"type": "array", "minItems": 1, "items": {"type": "string", "enum": names}},
-        ),
-        "f": parameter(
-            "f",
-            "返回格式",
-            "Format of the answer",
-            {"type": "string", "enum": [f.name for f in formats_of(query, raster=raster)], "default": "CoverageJSON"},  # type: ignore[arg-type]
-        ),
-        "lang": ref("parameters", "lang"),
-    }
-    asked = [
-        own.get(name) or ref("parameters", _component_name(query, name))
-        for name in parameters_of_query(query, raster=raster)  # type: ignore[arg-type]
-    ]
-    title, (zh, en) = layer.display_title(), _TITLES[query]
-    operation = get_operation(
-        layer.id, f"{layer.id}.edr.{query}{suffix}", f"{title.zh}：{zh}", f"{title.en}: {en}", "Coverage", [*prefix, *asked]
-    )  # fmt: skip
-    headers = {"Content-Crs": {"description": "坐标系 / CRS of the coordinates", "schema": {"type": "string"}}}
-    operation["responses"] |= {
-        "200": {"description": f"{zh} / {en}", "headers": headers, "content": _content(query, raster=raster)},
-        "204": ref("responses", "EDRNoData"),
-        "413": ref("responses", "EDRTooLarge"),
-    }
-    return {"get": operation}
+def _names(zh: str, en: str, names: list[str] | None = None) -> dict[str, Any]:
+    """``parameter-name``, with its choices where `names` are given."""
+    one = {"type": "string", **({"enum": names} if names else {})}
+    schema = {"type": "array", "minItems": 1, "items": one}
+    return parameter("parameter-name", f"返回的参数{zh}", f"parameters to return{en}", schema)
 
 
-def _locations(published: Published, prefix: list[Any], suffix: str) -> dict[str, Any]:
-    layer, title = published.layer, published.layer.display_title()
-    names = {
-        "type": "array",
-        "minItems": 1,
-        "items": {"type": "string", "enum": [f.name for f in parameters_of(layer)]},
-    }
-    asked = [
-        parameter("parameter-name", "列出的参数", "parameters to list", names),
-        ref("parameters", "edr-datetime"),
-        ref("parameters", "edr-crs"),
-        ref("parameters", "edr-f-locations-list"),
-        ref("parameters", "lang"),
-    ]
-    operation = get_operation(
-        layer.id,
-        f"{layer.id}.edr.listLocations{suffix}",
-        f"{title.zh}：测站清单",
-        f"{title.en}: stations",
-        "EDRLocations",
-        [*prefix, *asked],
-    )
-    return {"get": operation}
+def _name_component(published: Published | None) -> str:
+    return "edr-parameter-name" if published is None else f"edr-parameter-name-{published.layer.id}"
 
 
-def _layer_paths(published: Published) -> dict[str, Any]:
-    layer = published.layer
-    title = layer.display_title()
-    path = f"/collections/{layer.id}"
-    instance = ref("parameters", "edr-instance")
-    found: dict[str, Any] = {}
-    for base, prefix, suffix in ((path, [], ""), (f"{path}/instances/{{instanceId}}", [instance], ".instance")):
-        for query in queries_of(published):
-            if query == "locations":
-                found[f"{base}/locations"] = _locations(published, prefix, suffix)
-                one = [*prefix, ref("parameters", "edr-location")]
-                found[f"{base}/locations/{{locationId}}"] = _query(published, query, one, suffix)
-            else:
-                found[f"{base}/{query}"] = _query(published, query, prefix, suffix)
-    for address, parameters, name, answer in (
-        (f"{path}/instances", [], "getInstances", "EDRInstances"),
-        (f"{path}/instances/{{instanceId}}", [instance], "getInstance", "Collection"),
-    ):
-        asked = [*parameters, ref("parameters", "f"), ref("parameters", "lang")]
+def _served(snapshot: Snapshot) -> list[Published]:
+    return [published for published in snapshot.current() if queries_of(published)]
+
+
+class _Described:
+    """One layer of stations, or every raster: what its paths begin with and what its operations are called."""
+
+    def __init__(self, published: Published | None = None) -> None:
+        self.raster = published is None
+        if published is None:
+            self.path, self.tag, self.name = COLLECTION, "edr", "raster.edr"
+            self.prefix: list[Any] = [ref("parameters", "rasterCollectionId")]
+            self.zh = self.en = ""
+        else:
+            layer, title = published.layer, published.layer.display_title()
+            self.path, self.tag, self.name = f"/collections/{layer.id}", layer.id, f"{layer.id}.edr"
+            self.prefix = []
+            self.zh, self.en = f"{title.zh}：", f"{title.en}: "
+        self.asked = ref("parameters", _name_component(published))
+
+    def query(self, query: Query, prefix: list[Any], suffix: str) -> dict[str, Any]:
+        """A data query, or the readings of one station."""
+        own = {
+            "parameter-name": self.asked,
+            "f": parameter(
+                "f",
+                "返回格式",
+                "Format of the answer",
+                {
+                    "type": "string",
+                    "enum": [f.name for f in formats_of(query, raster=self.raster)],
+                    "default": "CoverageJSON",
+                },
+            ),
+            "lang": ref("parameters", "lang"),
+        }
+        asked = [
+            own.get(name) or ref("parameters", _component_name(query, name))
+            for name in parameters_of_query(query, raster=self.raster)
+        ]
+        zh, en = _TITLES[query]
         operation = get_operation(
-            layer.id, f"{layer.id}.edr.{name}", f"{title.zh}：版本", f"{title.en}: versions", answer, asked
+            self.tag,
+            f"{self.name}.{query}{suffix}",
+            f"{self.zh}{zh}",
+            f"{self.en}{en}",
+            "Coverage",
+            [*self.prefix, *prefix, *asked],
         )
-        found[address] = {"get": operation}
-    return found
+        headers = {"Content-Crs": {"description": "坐标系 / CRS of the coordinates", "schema": {"type": "string"}}}
+        operation["responses"] |= {
+            "200": {"description": f"{zh} / {en}", "headers": headers, "content": _content(query, raster=self.raster)},
+            "204": ref("responses", "EDRNoData"),
+            "413": ref("responses", "EDRTooLarge"),
+        }
+        return {"get": operation}
+
+    def locations(self, prefix: list[Any], suffix: str) -> dict[str, Any]:
+        """The list of stations."""
+        shared = ("edr-datetime", "edr-crs", "edr-f-locations-list", "lang")
+        asked = [self.asked, *(ref("parameters", name) for name in shared)]
+        operation = get_operation(
+            self.tag,
+            f"{self.name}.listLocations{suffix}",
+            f"{self.zh}测站清单",
+            f"{self.en}stations",
+            "EDRLocations",
+            [*self.prefix, *prefix, *asked],
+        )
+        return {"get": operation}
+
+    def paths(self, queries: Sequence[Query]) -> dict[str, Any]:
+        """Its queries, of the present version and of each."""
+        found: dict[str, Any] = {}
+        instance = ref("parameters", "edr-instance")
+        for base, prefix, suffix in (
+            (self.path, [], ""),
+            (f"{self.path}/instances/{{instanceId}}", [instance], ".instance"),
+        ):
+            for query in queries:
+                if query == "locations":
+                    found[f"{base}/locations"] = self.locations(prefix, suffix)
+                    one = [*prefix, ref("parameters", "edr-location")]
+                    found[f"{base}/locations/{{locationId}}"] = self.query(query, one, suffix)
+                else:
+                    found[f"{base}/{query}"] = self.query(query, prefix, suffix)
+        return found
 
 
 def paths(snapshot: Snapshot) -> dict[str, Any]:
-    """Paths of every layer that EDR serves."""
-    found: dict[str, Any] = {}
-    for layer in snapshot.layers():
-        published = snapshot.published(layer.id)
-        if published is not None and queries_of(published):
-            found |= _layer_paths(published)
+    """Paths of the layers that EDR serves: those of rasters once, those of every layer of stations."""
+    served = _served(snapshot)
+    rasters = [p for p in served if isinstance(p, PublishedRaster)]
+    found: dict[str, Any] = _Described().paths(queries_of(rasters[0])) if rasters else {}
+    for published in served:
+        if not isinstance(published, PublishedRaster):
+            found |= _Described(published).paths(queries_of(published))
+    if served:
+        collection = ref("parameters", "edrCollectionId")
+        for address, parameters, name, answer in (
+            (f"{COLLECTION}/instances", [], "getInstances", "EDRInstances"),
+            (
+                f"{COLLECTION}/instances/{{instanceId}}",
+                [ref("parameters", "edr-instance")],
+                "getInstance",
+                "Collection",
+            ),
+        ):
+            asked = [collection, *parameters, ref("parameters", "f"), ref("parameters", "lang")]
+            found[address] = {"get": get_operation("edr", f"edr.{name}", "版本", "Versions", answer, asked)}
     return found
