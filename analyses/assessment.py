@@ -18,8 +18,9 @@ from analyses.blocks import Arrays, Window, block_windows, run_blocks
 from analyses.chain import NO_LIMIT, Chain, Graded
 from analyses.masks import release, scratch_array
 from analyses.terrain import cell_size, local_relief, slope_horn
+from analyses.windows import read_window
 from spatial.catalog import Text
-from spatial.errors import GridMismatch, LayerEmpty, QualityViolation
+from spatial.errors import LayerEmpty, QualityViolation
 from spatial.jobs.contract import Inputs, RasterInput, RasterOutput
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ __all__ = [
     "Terrain",
     "factor_pass",
     "finish_pass",
-    "read_block",
     "unpack",
 ]
 
@@ -46,24 +46,6 @@ _MOST_TOUCHED = 16_000_000
 """Cells touched before the memory of mapped arrays is given back."""
 _WORST_BITS, _REASON_BITS = 3, 6
 """Between the passes a cell is one uint16: its grade, how much the reason worsened it, and the reason of the chain so far."""
-
-
-def read_block(raster: RasterInput, row: int, col: int, height: int, width: int, band: int = 1) -> NDArray[np.float32]:
-    """A window of a raster.
-
-    Raises
-    ------
-    GridMismatch
-        If the reader does not keep to the window.
-    """
-    values = raster.read(row, col, height, width, band=band)
-    if values.shape != (height, width):
-        raise GridMismatch(
-            f"图层 {raster.layer_id} 返回 {values.shape}，应为 {(height, width)}，请先重采样到运行格网",
-            f"layer {raster.layer_id} gave {values.shape}, expected {(height, width)}; resample it to the run's grid",
-            layer=raster.layer_id,
-        )
-    return values
 
 
 @dataclass(frozen=True)
@@ -128,7 +110,7 @@ class Block:
 
     def _checked(self, row: int, col: int, height: int, width: int) -> NDArray[np.float32]:
         dem = self.terrain.dem
-        values = read_block(dem, row, col, height, width)
+        values = read_window(dem, row, col, height, width)
         least, most = self.terrain.plausible
         known = values[np.isfinite(values)]
         if known.size and (known.min() < least or known.max() > most):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from analyses.capacity_rules import CapacityRules
+from analyses.capacity_rules import CapacityRules, UseGroup
 from analyses.zonal import areas_in_units
 from spatial.catalog import Band, Text
 from spatial.compiled import compiled
@@ -70,7 +70,7 @@ QUESTIONS: dict[str, tuple[str, Text, tuple[str, ...]]] = {
 """Band → letter, title, rasters that it needs; in the order of the bits."""
 
 YES, NO = 1, 2
-_PARTS = ("cropland", "orchard", "plantation", "built")
+_PARTS: tuple[UseGroup, ...] = ("cropland", "orchard", "plantation", "built")
 CONFLICT_COLUMNS: tuple[str, ...] = (
     *(f"{name}_{state}" for name in QUESTIONS for state in ("unknown", "yes", "no")),
     *(f"eco_use_{part}" for part in _PARTS),
@@ -347,7 +347,7 @@ def conflict_areas(
         )
     numbers = np.zeros(256, dtype=np.uint8)
     for number, part in enumerate(_PARTS, start=1):
-        numbers[list(rules.land_use.codes.get(part, ()))] = number  # type: ignore[call-overload]
+        numbers[list(rules.land_use.codes.get(part, ()))] = number
     parts = np.zeros(shape, np.uint8) if land_use is None else numbers[land_use]
     empty = np.zeros((0, 0), np.uint8)
     out = np.zeros((count, len(CONFLICT_COLUMNS)), dtype=np.int64)
@@ -393,7 +393,7 @@ def conflict_rows(
             row |= areas_in_units(int(dm2[_AT[f"{name}_yes"]]) / 100, name)
             row[f"{name}_not_assessed_km2"] = _km2(dm2, f"{name}_unknown")
         for part in _PARTS:
-            known = {"eco_class", "land_use"} <= there and bool(rules.land_use.codes.get(part))  # type: ignore[call-overload]
+            known = {"eco_class", "land_use"} <= there and bool(rules.land_use.codes.get(part))
             row[f"eco_use_{part}_km2"] = _km2(dm2, f"eco_use_{part}") if known else None
         for stem, layer in (("cropland_agri_class", "agri_class"), ("built_urban_class", "urban_class")):
             known = {layer, "land_use"} <= there

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, NoReturn, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from analyses.weights import check_pairwise
+from spatial.catalog import LAYER_ID
 from spatial.errors import InvalidParameter
 from spatial.jobs.contract import Parameters, bilingual
 
@@ -47,7 +48,7 @@ class Criterion(_Model):
     Exactly one of `range`, `observed`, `points` and `scores` says how it is standardised (标准化).
     """
 
-    layer: str = Field(pattern=r"^[a-z][a-z0-9-]{0,50}$")
+    layer: str = Field(pattern=LAYER_ID)
     """图层。 Layer of the catalogue."""
     band: int = Field(1, ge=1, le=999)
     """波段号，从 1 起。 Number of the band, from 1."""
@@ -112,7 +113,7 @@ class Constraint(_Model):
     Exactly one of `range`, `values` (of a raster, what is allowed) and `features` (of a vector layer).
     """
 
-    layer: str = Field(pattern=r"^[a-z][a-z0-9-]{0,50}$")
+    layer: str = Field(pattern=LAYER_ID)
     """图层。 Layer of the catalogue."""
     band: int = Field(1, ge=1, le=999)
     """波段号，从 1 起。 Number of the band, from 1."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from analyses.assembly import Prepared
-from analyses.assessment import Finished, read_block
+from analyses.assessment import Finished
 from analyses.blocks import Arrays, Window
 from analyses.capacity_land import LandLayers, land_areas
 from analyses.capacity_rules import CapacityRules
@@ -17,6 +17,7 @@ from analyses.conflicts import CONFLICT_BANDS, conflict_areas, conflict_bits
 from analyses.evaluation_result import profile_2020
 from analyses.fields import Values, values_of
 from analyses.husbandry_assembly import Husbandry
+from analyses.windows import read_window
 from spatial.jobs.contract import Inputs, RasterInput
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class Overlay:
             agri_grade=found["agriculture"].land,
             urban_grade=found["urban"].land,
             soil_grade=given.get("soil"),
-            elevation=read_block(self.dem, row, col, height, width),
+            elevation=read_window(self.dem, row, col, height, width),
             eco_class=ecology,
             agri_class=knocked["agriculture"],
             urban_class=knocked["urban"],

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from analyses.suitability import UrbanSuitabilityParameters
-from spatial.jobs.contract import bilingual
+from spatial.jobs.contract import bilingual, layer_field
 
 __all__ = ["DualEvaluationParameters", "Level"]
 
@@ -26,15 +26,12 @@ class DualEvaluationParameters(UrbanSuitabilityParameters):
             "Units of the tables: county, prefecture or province.",
         ),
     )
-    land_use: str = Field(
+    land_use: str = layer_field(
         "land-use",
-        pattern=r"^[a-z][a-z0-9-]{0,50}$",
-        json_schema_extra=bilingual(
-            "土地利用图层",
-            "Land-use layer",
-            "土地利用的图层编号；可用地表覆盖分类（land-cover）发布的结果，类别代码须相同。",
-            "Layer of land use; a published result of land-cover does, its class codes are the same.",
-        ),
+        "土地利用图层",
+        "Land-use layer",
+        "土地利用的图层编号；可用地表覆盖分类（land-cover）发布的结果，类别代码须相同。",
+        "Layer of land use; a published result of land-cover does, its class codes are the same.",
     )
     profile: Literal["2019", "2020"] = Field(
         "2020",

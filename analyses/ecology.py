@@ -102,7 +102,8 @@ _NAMES = {
 
 def _about(rules: EcologicalRules, factor: str) -> Sourced:
     if factor.startswith("npp_"):
-        return rules.npp.model_copy(update={"title": rules.npp.titles[factor]})  # type: ignore[index]
+        titles: dict[str, Text] = dict(rules.npp.titles.items())
+        return rules.npp.model_copy(update={"title": titles[factor]})
     if factor == "soil_conservation_annex":
         return rules.soil_conservation_rule
     if factor == "sand_fixation":

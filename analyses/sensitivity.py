@@ -30,7 +30,7 @@ from analyses.sensitivity_result import (
 )
 from analyses.weighted import Weighted
 from analyses.whatif import Recorded, factors_of, recorded
-from spatial.catalog import Band, Text
+from spatial.catalog import LAYER_ID, Band, Text
 from spatial.compiled import compiled
 from spatial.errors import InvalidParameter, LayerEmpty, LayerNotFound, QualityViolation
 from spatial.grid import cell_areas
@@ -44,6 +44,7 @@ from spatial.jobs.contract import (
     RasterInput,
     RasterOutput,
     bilingual,
+    layer_field,
 )
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class SensitivityParameters(Parameters):
     """Parameters (参数) of a sensitivity analysis; the values used stand in the result."""
 
     layer: str = Field(
-        pattern=r"^[a-z][a-z0-9-]{0,50}$",
+        pattern=LAYER_ID,
         json_schema_extra=bilingual(
             "因子图层",
             "Factors layer",
@@ -72,16 +73,13 @@ class SensitivityParameters(Parameters):
             "A published layer of factors (…-factors); its provenance holds the chain.",
         ),
     )
-    result: str | None = Field(
+    result: str | None = layer_field(
         None,
-        pattern=r"^[a-z][a-z0-9-]{0,50}$",
-        json_schema_extra=bilingual(
-            "结果图层",
-            "Result layer",
-            "同一次评价的结果图层；其中按整幅得到的因子（如集中连片度）按原结果保持不变。不填则去掉这些站。",
-            "The class layer of the same run: factors that need the whole map (patches) are held as they were found there. "
-            "Default: their stations are left out.",
-        ),
+        "结果图层",
+        "Result layer",
+        "同一次评价的结果图层；其中按整幅得到的因子（如集中连片度）按原结果保持不变。不填则去掉这些站。",
+        "The class layer of the same run: factors that need the whole map (patches) are held as they were found there. "
+        "Default: their stations are left out.",
     )
     simulations: int = Field(
         100,

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from analyses.assessment import Block, read_block
+from analyses.assessment import Block
 from analyses.climate import Positions, accumulated_temperature, comfort, interpolate, positions
 from analyses.fields import Values
 from analyses.grading import LevelTable, quantise
+from analyses.windows import read_window
 from spatial.jobs.contract import Axis, RasterInput
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def reference_elevation(dem: RasterInput, climate: RasterInput) -> NDArray[np.fl
         at_row = int(np.floor(to_row.positions(first_row + row, 1)[0] + 0.5))
         if not 0 <= at_row < grid[0]:
             continue
-        line = read_block(dem, first_row + row, first_col, 1, cols)[0, ::stride].astype(np.float64)
+        line = read_window(dem, first_row + row, first_col, 1, cols)[0, ::stride].astype(np.float64)
         known = near & np.isfinite(line)
         # Whole 1/64 m, so that no order of adding changes the mean.
         np.add.at(total[at_row], at_col[known], np.rint(line[known] * 64).astype(np.int64))

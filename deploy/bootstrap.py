@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import io
 import os
 import re
 import shutil
@@ -430,7 +431,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("what", choices=["demo", "test", "clients", "python", "portal", "portal-test"])
     what = parser.parse_args(arguments).what
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
+        if isinstance(stream, io.TextIOWrapper):  # not one that a test or a service has put in its place
+            stream.reconfigure(encoding="utf-8", errors="replace")
     sys.path.insert(0, str(Path(__file__).parent))
     import system_packages
 

@@ -22,6 +22,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validato
 from spatial.errors import LayerDefinitionInvalid, LayerNotFound
 
 __all__ = [
+    "LAYER_ID",
     "Attribute",
     "Band",
     "Catalog",
@@ -32,10 +33,13 @@ __all__ = [
     "Synthetic",
     "Text",
     "Theme",
+    "attribute",
     "load_catalog",
 ]
 
 FieldType = Literal["string", "integer", "number", "boolean", "date", "datetime"]
+LAYER_ID = r"^[a-z][a-z0-9-]{0,50}$"
+"""Form of the id of a layer or a collection; where `re` reads it, by ``fullmatch`` (``$`` lets a line feed pass)."""
 Kind = Literal["vector", "raster", "scenes", "stations"]
 
 
@@ -80,6 +84,17 @@ class Attribute(_Model):
     unit: str | None = None
     domain: dict[str, Text] | None = Field(None, description="Code → meaning (值域).")
     nullable: bool = True
+
+
+def attribute(name: str, kind: FieldType, zh: str, en: str, unit: str | None = None, **more: Any) -> Attribute:
+    """A field of a layer that code makes: a result, the cases of a desk.
+
+    Examples
+    --------
+    >>> attribute("area_m2", "number", "椭球面积", "Ellipsoidal area", "m2").title.en
+    'Ellipsoidal area'
+    """
+    return Attribute(name=name, type=kind, title=Text(zh=zh, en=en), unit=unit, **more)
 
 
 class Band(_Model):
@@ -129,7 +144,7 @@ class Theme(_Model):
 class Layer(_Model):
     """Definition of one layer (图层)."""
 
-    id: str = Field(pattern=r"^[a-z][a-z0-9-]{0,50}$")
+    id: str = Field(pattern=LAYER_ID)
     title: Text
     description: Text
     theme: tuple[str, ...] = Field(min_length=1, description="Path in `layers/themes.yml`, from the root.")

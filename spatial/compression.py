@@ -141,7 +141,7 @@ def _preferred(header: str) -> str | None:
 
 def _brotli() -> Any:
     try:
-        import brotli  # type: ignore[import-untyped]
+        import brotli
     except ImportError as error:
         raise StoreUnavailable(
             "缺少 brotli 包，请安装：pip install 'onemap-hubei[server]'",

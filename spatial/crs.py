@@ -183,6 +183,15 @@ def to_wire(geometries: Any, crs: ServedCRS) -> Any:
     return shapely.transform(geometries, lambda xy: xy[:, ::-1])
 
 
+_ORDERS = {
+    (False, True): ("纬度,经度", "lat,lon"),
+    (False, False): ("经度,纬度", "lon,lat"),
+    (True, True): ("北,东", "northing,easting"),
+    (True, False): ("东,北", "easting,northing"),
+}
+"""Projected, latitude or northing first → names of the axes as they stand on the wire."""
+
+
 def bbox_polygon(bbox: Iterable[float], crs: ServedCRS, *, parameter: str = "bbox") -> Any:
     """Polygon in storage coordinates (EPSG:4490, longitude first) of a ``bbox`` given on the wire in `crs`.
 
@@ -220,18 +229,18 @@ def bbox_polygon(bbox: Iterable[float], crs: ServedCRS, *, parameter: str = "bbo
     if crs.latitude_first:
         values = [values[1], values[0], values[3], values[2]]
     west, south, east, north = values
-    order = "纬度,经度 lat,lon" if crs.latitude_first and not crs.projected else "见坐标系轴序 axis order of the CRS"
+    order_zh, order_en = _ORDERS[crs.projected, crs.latitude_first]
     if south > north or (crs.projected and west > east):
         raise InvalidParameter(
-            f"{parameter} 的下角点大于上角点；{crs.name} 的轴序：{order}",
-            f"{parameter}: lower corner above upper corner; axis order of {crs.name}: {order}",
+            f"{parameter} 的下角点大于上角点；{crs.name} 的轴序：{order_zh}",
+            f"{parameter}: lower corner above upper corner; axis order of {crs.name}: {order_en}",
             parameter=parameter,
         )
     if not crs.projected:
         if not (-180 <= west <= 180 and -180 <= east <= 180 and -90 <= south <= 90 and -90 <= north <= 90):
             raise InvalidParameter(
-                f"{parameter} 超出经度 ±180、纬度 ±90；{crs.name} 的轴序：{order}",
-                f"{parameter} outside longitude ±180, latitude ±90; axis order of {crs.name}: {order}",
+                f"{parameter} 超出经度 ±180、纬度 ±90；{crs.name} 的轴序：{order_zh}",
+                f"{parameter} outside longitude ±180, latitude ±90; axis order of {crs.name}: {order_en}",
                 parameter=parameter,
             )
         if west > east:

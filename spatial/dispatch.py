@@ -2,7 +2,8 @@
 
 Starlette tries the pattern of each route in turn: with more than a hundred of them that is a tenth of a millisecond before
 anything is done. Here the routes are sorted once by what their path shows at a glance (number of segments, first and last
-segment), and only those that can match are tried, in the same order and with the same rules.
+segment), and only those that can match are tried, in the same order and with the same rules. One rule is added: a method that
+the routes of an address do not take is refused with all that they take, before anything mounted below them is asked.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match, Route, Router
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ class IndexedRouter(Router):
         """Sort the routes; to be called again when they change."""
         self._endings: dict[Shape, dict[str, list[BaseRoute]]] = {}
         self._others: dict[Shape, list[BaseRoute]] = {}
+        self._loose = [route for route in routes if not _fixed(route)]
         fixed = [route.path for route in routes if isinstance(route, Route) and _fixed(route)]
         for shape in {_shape(path) for path in fixed}:
             endings = {_last(path) for path in fixed if _shape(path) == shape and "{" not in _last(path)}
@@ -46,15 +49,21 @@ class IndexedRouter(Router):
         path: str = scope["path"]
         shape = _shape(path)
         endings = self._endings.get(shape)
-        if endings is not None:
-            for route in endings.get(_last(path)) or self._others[shape]:
-                match, child = route.matches(scope)
-                if match is Match.FULL:
-                    scope.setdefault("router", self)
-                    scope["route"] = route
-                    scope.update(child)
-                    await route.handle(scope, receive, send)
-                    return
+        candidates = self._loose if endings is None else endings.get(_last(path)) or self._others[shape]
+        allowed: set[str] = set()
+        for route in candidates:
+            match, child = route.matches(scope)
+            if match is Match.PARTIAL and isinstance(route, Route):
+                allowed |= route.methods or set()
+            elif match is Match.FULL:
+                if allowed and not isinstance(route, Route):
+                    # The address is one of ours and does not take the method: not for the files of the portal.
+                    raise HTTPException(405, headers={"Allow": ", ".join(sorted(allowed))})
+                scope.setdefault("router", self)
+                scope["route"] = route
+                scope.update(child)
+                await route.handle(scope, receive, send)
+                return
         await super().app(scope, receive, send)
 
 

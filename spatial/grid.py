@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -33,16 +34,22 @@ def tile_matrix_set(name: str) -> TileMatrixSet:
     import morecantile
 
     if name not in TILE_MATRIX_SETS:
-        raise TileOutOfRange(
-            f"没有瓦片矩阵集 {name!r}，可用：{'、'.join(TILE_MATRIX_SETS)}",
-            f"no tile matrix set {name!r}; use one of {', '.join(TILE_MATRIX_SETS)}",
-            parameter="tms",
-            allowed=list(TILE_MATRIX_SETS),
-        )
+        raise no_matrix_set(name, TILE_MATRIX_SETS)
     if name == "CGCS2000Quad":
         text = (files("tiles") / "tms" / "CGCS2000Quad.json").read_text("utf-8")
         return morecantile.TileMatrixSet.model_validate_json(text)
     return morecantile.tms.get(name)
+
+
+def no_matrix_set(name: str, known: Iterable[str]) -> TileOutOfRange:
+    """The error for a tile matrix set that an address does not have; `known` are those that it has."""
+    allowed = list(known)
+    return TileOutOfRange(
+        f"没有瓦片矩阵集 {name[:60]!r}，可用：{'、'.join(allowed)}",
+        f"no tile matrix set {name[:60]!r}; use one of {', '.join(allowed)}",
+        parameter="tms",
+        allowed=allowed,
+    )
 
 
 def check_tile(tms: str, z: int, x: int, y: int) -> None:

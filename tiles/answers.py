@@ -26,6 +26,7 @@ __all__ = [
     "known_query",
     "matches",
     "tile_headers",
+    "wants_other_picture",
 ]
 
 
@@ -34,7 +35,7 @@ def _drawing_code() -> str:
     digest = hashlib.blake2b(package_version("onemap-hubei").encode(), digest_size=8)
     here = Path(__file__).parent
     store = here.parent / "spatial" / "store"
-    for path in [*sorted(here.glob("*.py")), *(store / f"{name}.py" for name in ("dialect", "statements"))]:
+    for path in [*sorted(here.rglob("*.py")), *(store / f"{name}.py" for name in ("dialect", "statements"))]:
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -43,7 +44,7 @@ PROGRAM = _drawing_code()
 
 
 def known_query(request: Request, allowed: set[str]) -> dict[str, str]:
-    """Query parameters; `UnknownParameter` names what is allowed."""
+    """Query parameters, each once; `UnknownParameter` names what is allowed."""
     given = dict(request.query_params)
     unknown = sorted(set(given) - allowed)
     if unknown:
@@ -53,6 +54,10 @@ def known_query(request: Request, allowed: set[str]) -> dict[str, str]:
             parameter=unknown[0][:60],
             allowed=sorted(allowed),
         )
+    if len(given) < len(request.query_params.multi_items()):
+        names = [name for name, _ in request.query_params.multi_items()]
+        twice = next(name for name in given if names.count(name) > 1)
+        raise InvalidParameter(f"参数 {twice} 重复给出", f"parameter {twice} is given twice", parameter=twice)
     return given
 
 
@@ -142,6 +147,15 @@ def accepts(header: str, coding: str) -> bool:
         except ValueError:
             quality[name.strip().lower()] = 0.0
     return quality.get(coding, quality.get("*", 0.0)) > 0
+
+
+def wants_other_picture(accept: str) -> bool:
+    """True if the header ``Accept`` names pictures, but neither PNG nor any picture: all others get a PNG.
+
+    >>> wants_other_picture("image/jpeg"), wants_other_picture("image/webp,image/*;q=0.8"), wants_other_picture("text/html")
+    (True, False, False)
+    """
+    return "image/" in accept and "png" not in accept and "*" not in accept
 
 
 def _audience(*layers: Layer) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from spatial.crs import STORAGE, ServedCRS, parse_crs
 from spatial.errors import TileOutOfRange
-from spatial.grid import TILE_MATRIX_SETS, tile_bounds, tile_matrix_set
+from spatial.grid import TILE_MATRIX_SETS, no_matrix_set, tile_bounds, tile_matrix_set
 from tiles.maps.grid import Extent, MapGrid, project_extent
 
 if TYPE_CHECKING:
@@ -46,7 +46,11 @@ def custom_set(name: str) -> TileMatrixSet:
 
 def matrix_set(name: str) -> TileMatrixSet:
     """A tile matrix set of the service or of our own; `TileOutOfRange` names those that there are."""
-    return custom_set(name) if name in CUSTOM_SETS else tile_matrix_set(name)
+    if name in CUSTOM_SETS:
+        return custom_set(name)
+    if name not in TILE_MATRIX_SETS:
+        raise no_matrix_set(name, (*TILE_MATRIX_SETS, *CUSTOM_SETS))
+    return tile_matrix_set(name)
 
 
 def set_crs(name: str) -> ServedCRS:

@@ -65,7 +65,7 @@ def drawn_tile(layer: Layer, tile: bytes, *, ext: str, size: int = 256) -> bytes
             draw_shapes(canvas, symbol, members, size // 256 * FINE)
     if not canvas[..., 3].any():
         return None
-    return encode(scaled_down(canvas), ext)
+    return encode(scaled_down(canvas), ext, marked=layer.synthetic is not None)
 
 
 def grouped[P](

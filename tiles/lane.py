@@ -13,7 +13,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from spatial.grid import TILE_MATRIX_SETS
-from tiles.answers import accepts, held_tag
+from tiles.answers import accepts, held_tag, wants_other_picture
 from tiles.maker import TileAnswer, tile_maker
 from tiles.matrix import TIANDITU, Address, parse_address
 
@@ -167,14 +167,18 @@ def _known(tms: str) -> bool:
 
 
 def conditions(headers: list[tuple[bytes, bytes]]) -> tuple[str | None, bool] | None:
-    """``If-None-Match`` and whether gzip is taken; None for what the ordinary way must look at."""
+    """``If-None-Match`` and whether gzip is taken; None for what the ordinary way must look at.
+
+    >>> conditions([(b"accept", b"image/png,image/*")]), conditions([(b"accept", b"image/jpeg")])
+    ((None, False), None)
+    """
     held, gzip = None, False
     for name, value in headers:
         if name == b"if-none-match":
             held = value.decode("latin-1")
         elif name == b"accept-encoding":
             gzip = accepts(value.decode("latin-1"), "gzip")
-        elif name == b"origin":
+        elif name == b"origin" or (name == b"accept" and wants_other_picture(value.decode("latin-1"))):
             return None
     return held, gzip
 

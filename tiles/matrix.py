@@ -11,7 +11,7 @@ import re
 from typing import Any, NamedTuple
 
 from spatial.errors import TileOutOfRange
-from spatial.grid import TILE_MATRIX_SETS, check_tile, tile_bounds, tile_matrix_set
+from spatial.grid import TILE_MATRIX_SETS, check_tile, no_matrix_set, tile_bounds, tile_matrix_set
 from spatial.units import SEMI_MAJOR_M
 
 __all__ = ["TIANDITU", "Address", "crs_uri", "geographic_bounds", "limits", "parse_address", "touches"]
@@ -48,7 +48,7 @@ def parse_address(tms: str, z: str, x: str, y: str) -> Address:
     """
     name, ahead = TIANDITU.get(tms, (tms, 0))
     if name not in TILE_MATRIX_SETS:
-        tile_matrix_set(name)
+        raise no_matrix_set(name, (*TILE_MATRIX_SETS, *TIANDITU))
     numbers = {"z": z, "x": x, "y": y}
     bad = next((name for name, text in numbers.items() if not _NUMBER.match(text)), None)
     if bad is not None:

@@ -127,7 +127,7 @@ def tileset_document(published: Published, *, tms: str, kind: TileKind, base: st
     }
     collection = f"{base}/ogc/collections/{layer.id}"
     links = [
-        _link(collection, "collection", "application/json", "Collection"),
+        _link(collection, "collection", "application/json", "数据集 / Collection"),
         _link(f"{collection}/styles", STYLES_REL, "application/json", "样式 / styles"),
         _link(f"{base}/tiles/{layer.id}/legend.png", "preview", "image/png", "图例 / legend"),
     ]
@@ -207,8 +207,10 @@ def _tileset(
         "tileMatrixSetLimits": [_limit(tms, z, extent) for z in range(len(matrices))],
         "layers": [_vector_layer(p) if isinstance(p, PublishedTable) else _raster_layer(p) for p in chosen],
         "links": [
-            _link(path + (f"?{query}" if query else ""), "self", "application/json", "This document"),
-            _link(f"{base}/ogc/tileMatrixSets/{tms}", SCHEME, "application/json", f"Definition of {tms}"),
+            _link(path + (f"?{query}" if query else ""), "self", "application/json", "本文档 / This document"),
+            _link(
+                f"{base}/ogc/tileMatrixSets/{tms}", SCHEME, "application/json", f"{tms} 的定义 / Definition of {tms}"
+            ),
             *links,
             *items,
         ],
@@ -291,8 +293,8 @@ def tilesets_document(published: Published, *, kind: TileKind, base: str) -> dic
     layer = published.layer
     path = _tiles_path(base, layer, kind)
     links = [
-        _link(path, "self", "application/json", "This document"),
-        _link(f"{base}/ogc/collections/{layer.id}", "collection", "application/json", "Collection"),
+        _link(path, "self", "application/json", "本文档 / This document"),
+        _link(f"{base}/ogc/collections/{layer.id}", "collection", "application/json", "数据集 / Collection"),
     ]
     return {"links": links, "tilesets": _tilesets(_titles(layer)[0], path, kind=kind, base=base)}
 
@@ -301,8 +303,8 @@ def dataset_tilesets_document(chosen: Sequence[Published], query: str, *, kind: 
     """List of the tile sets of the dataset, each with its limits and templates; see `dataset_tileset_document`."""
     path = f"{base}/ogc/{'tiles' if kind == 'vector' else 'map/tiles'}"
     links = [
-        _link(path + (f"?{query}" if query else ""), "self", "application/json", "This document"),
-        _link(f"{base}/ogc", "up", "application/json", "Landing page"),
+        _link(path + (f"?{query}" if query else ""), "self", "application/json", "本文档 / This document"),
+        _link(f"{base}/ogc", "up", "application/json", "服务首页 / Landing page"),
     ]
     name = "湖北一张图 / OneMap Hubei"
     sets = _tilesets(name, path, kind=kind, base=base, query=query)
@@ -330,7 +332,12 @@ def _tilesets(name: str, path: str, *, kind: TileKind, base: str, query: str = "
                 **({"tileMatrixSetURI": str(uri)} if uri else {}),
                 "links": [
                     _link(address, "self", "application/json", tms),
-                    _link(f"{base}/ogc/tileMatrixSets/{tms}", SCHEME, "application/json", f"Definition of {tms}"),
+                    _link(
+                        f"{base}/ogc/tileMatrixSets/{tms}",
+                        SCHEME,
+                        "application/json",
+                        f"{tms} 的定义 / Definition of {tms}",
+                    ),
                 ],
             }
         )
@@ -358,5 +365,5 @@ def matrix_sets_document(base: str) -> dict[str, Any]:
         sets.append(kept | {"links": [link]})
     return {
         "tileMatrixSets": sets,
-        "links": [_link(f"{base}/ogc/tileMatrixSets", "self", "application/json", "This document")],
+        "links": [_link(f"{base}/ogc/tileMatrixSets", "self", "application/json", "本文档 / This document")],
     }

@@ -63,7 +63,7 @@ def _scheme(tms: str) -> TileMatrixSetEnumType:
     )
 
 
-class StoreTileProvider(BaseMVTProvider):  # type: ignore[misc]  # pygeoapi has no types
+class StoreTileProvider(BaseMVTProvider):
     """Vector tiles of vector layers and map tiles of raster layers, straight from the store."""
 
     def __init__(self, provider_def: dict[str, Any]) -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["TilePixels", "TilePool", "pixel_centres", "read_cells", "read_pixels", "resample"]
+__all__ = ["TilePixels", "TilePool", "pixel_centres", "read_cells", "read_pixels", "resample", "unreadable"]
 
 Method = Literal["nearest", "bilinear", "cubic"]
 _OPEN_FILES = 24
@@ -240,7 +240,7 @@ def read_pixels(
             image = read(dataset, indexes=band, window=Window(left, top, right - left, bottom - top))
     except RasterioError as error:
         files.forget(raster)
-        raise _unreadable(raster) from error
+        raise unreadable(raster) from error
     cells, gaps = image.array.data[0], np.ma.getmaskarray(image.array)[0]
     if cells.dtype.kind == "f":
         gaps = gaps | ~np.isfinite(cells)
@@ -292,7 +292,7 @@ def read_cells(
         found = dataset.read(list(bands), window=Window(left, top, width, height), out_dtype="float32")
     except RasterioError as error:
         files.forget(raster)
-        raise _unreadable(raster) from error
+        raise unreadable(raster) from error
     if not math.isnan(raster.nodata):
         found[found == np.float32(raster.nodata)] = np.nan
     rows, columns = (rows - top).clip(0, height - 1), (columns - left).clip(0, width - 1)
@@ -306,7 +306,8 @@ def _cell(share: NDArray[np.float64], count: int) -> NDArray[np.intp]:
     return np.floor(share * count).astype(np.intp).clip(0, count - 1)
 
 
-def _unreadable(raster: PublishedRaster) -> StoreUnavailable:
+def unreadable(raster: PublishedRaster) -> StoreUnavailable:
+    """The error for a raster whose file is missing or damaged: 503, and only for this layer."""
     return StoreUnavailable(
         f"图层 {raster.layer.id} 的栅格文件无法读取，请检查数据目录或重新发布",
         f"layer {raster.layer.id}: its raster file cannot be read; check the data folder or publish it again",

@@ -1,4 +1,4 @@
-"""Pictures of raster tiles (栅格瓦片渲染): values through the layer's style to PNG, WebP or JPEG."""
+"""Pictures of raster tiles (栅格瓦片渲染): values through the layer's style to PNG, WebP or JPEG; synthetic ones marked."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from spatial.errors import InvalidParameter
 from spatial.store.raster import PublishedRaster
+from tiles.mark import marked_palette, marked_tile
 from tiles.matrix import Address
 from tiles.raster import read_pixels
 from tiles.relief import cell_metres, shade
@@ -64,6 +65,7 @@ def raster_tile(
         return _picture_tile(raster, style, address, ext=ext, size=size)
     if isinstance(style, Classes):
         style = style.of_band(band)
+    marked = raster.layer.synthetic is not None
     classes, relief = isinstance(style, Classes), isinstance(style, Hillshade)
     pixels = read_pixels(
         raster,
@@ -80,7 +82,7 @@ def raster_tile(
         index = class_index(style, pixels.values, pixels.mask)
         if not index.any():
             return None
-        return encode_palette(index, _palette(style), ext)
+        return encode_palette(index, _palette(style), ext, marked=marked)
     if isinstance(style, Hillshade):
         dx, dy = cell_metres(pixels.longitudes, pixels.latitudes)
         light = shade(
@@ -95,8 +97,8 @@ def raster_tile(
         inner = (slice(1, -1), slice(1, -1))
         if pixels.mask[inner].all():
             return None
-        return encode(colourise(style, pixels.values[inner], pixels.mask[inner], light), ext)
-    return encode(colourise(style, pixels.values, pixels.mask), ext)
+        return encode(colourise(style, pixels.values[inner], pixels.mask[inner], light), ext, marked=marked)
+    return encode(colourise(style, pixels.values, pixels.mask), ext, marked=marked)
 
 
 def _picture_tile(raster: PublishedRaster, style: Picture, address: Address, *, ext: str, size: int) -> bytes | None:
@@ -107,7 +109,8 @@ def _picture_tile(raster: PublishedRaster, style: Picture, address: Address, *, 
         if pixels is None or pixels.mask.all():
             return None
         found.append(pixels)
-    return encode(join_channels([p.values for p in found], [p.mask for p in found]), ext)
+    colours = join_channels([p.values for p in found], [p.mask for p in found])
+    return encode(colours, ext, marked=raster.layer.synthetic is not None)
 
 
 def channel_numbers(layer: Layer, style: Picture) -> tuple[int, ...]:
@@ -156,8 +159,16 @@ def _palette(style: Classes) -> NDArray[np.uint8]:
     return np.array([(0, 0, 0, 0), *(rgba(c.color) for c in style.classes)], dtype=np.uint8)
 
 
-def encode_palette(index: NDArray[np.uint8], palette: NDArray[np.uint8], ext: str) -> bytes:
-    """Encode palette indices; a PNG keeps the palette, which is four times less to compress than RGBA."""
+def encode_palette(index: NDArray[np.uint8], palette: NDArray[np.uint8], ext: str, *, marked: bool = False) -> bytes:
+    """Encode palette indices; a PNG keeps the palette, which is four times less to compress than RGBA.
+
+    `marked`: with the mark of synthetic data; the picture is a square tile then.
+    """
+    if marked:
+        toned = marked_palette(index, palette)
+        if toned is None:
+            return encode(palette[index], ext, exact=True, marked=True)
+        index, palette = toned
     if ext != "png":
         return encode(palette[index], ext, exact=True)
     from PIL import Image
@@ -169,10 +180,15 @@ def encode_palette(index: NDArray[np.uint8], palette: NDArray[np.uint8], ext: st
     return out.getvalue()
 
 
-def encode(colours: NDArray[np.uint8], ext: str, *, exact: bool = False) -> bytes:
-    """Encode RGBA pixels: PNG with zlib level 1, WebP, or JPEG over white (it has no transparency)."""
+def encode(colours: NDArray[np.uint8], ext: str, *, exact: bool = False, marked: bool = False) -> bytes:
+    """Encode RGBA pixels: PNG with zlib level 1, WebP, or JPEG over white (it has no transparency).
+
+    `marked`: with the mark of synthetic data; the picture is a square tile then.
+    """
     from PIL import Image
 
+    if marked:
+        colours = marked_tile(colours)
     out = io.BytesIO()
     if ext == "jpg":
         alpha = colours[..., 3:].astype(np.uint16)

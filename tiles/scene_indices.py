@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -10,7 +9,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from spatial.catalog import Text
-from spatial.errors import InvalidParameter, LayerDefinitionInvalid
+from spatial.errors import InvalidParameter
+from spatial.rule_files import read_rule_file
 from tiles.styles import Stop, ramp_colours
 
 if TYPE_CHECKING:
@@ -48,29 +48,25 @@ class SceneIndex(BaseModel):
         return self
 
 
-@lru_cache(maxsize=4)
-def _read(path: Path, changed_ns: int) -> tuple[SceneIndex, ...]:
-    import yaml
+class _RuleFile(BaseModel):
+    """The rule file; what it says of itself is not needed here."""
 
-    try:
-        return tuple(SceneIndex.model_validate(row) for row in yaml.safe_load(path.read_text("utf-8"))["indices"])
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
-        raise LayerDefinitionInvalid(
-            f"规则文件 {path.name} 有误：{error}", f"rule file {path.name} is not valid: {error}", file=path.name
-        ) from error
+    model_config = ConfigDict(frozen=True)
+
+    indices: tuple[SceneIndex, ...]
 
 
 def scene_indices(layers_dir: Path) -> tuple[SceneIndex, ...]:
-    """Every index of the rule file, in its order.
+    """Every index of the rule file, in its order; none where there is no such file.
 
     Raises
     ------
     LayerDefinitionInvalid
+        If the file is no YAML or breaks the model.
     """
-    path = layers_dir / "rules" / "scene_indices.yml"
-    if not path.is_file():
+    if not (layers_dir / "rules" / "scene_indices.yml").is_file():
         return ()
-    return _read(path, path.stat().st_mtime_ns)
+    return read_rule_file(_RuleFile, layers_dir, "scene_indices").indices
 
 
 def scene_index(layers_dir: Path, name: str) -> SceneIndex:

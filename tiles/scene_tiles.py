@@ -31,8 +31,12 @@ __all__ = ["addresses", "scene_tile"]
 _ENDINGS = {"png": "png", "webp": "webp", "jpg": "jpg", "jpeg": "jpg"}
 
 
-def scene_tile(item: SceneItem, index: SceneIndex, address: Address, *, ext: str, size: int = 256) -> bytes | None:
+def scene_tile(
+    item: SceneItem, index: SceneIndex, address: Address, *, ext: str, size: int = 256, marked: bool = False
+) -> bytes | None:
     """Encoded picture of an index of a scene, or None where the scene has no data.
+
+    `marked`: with the mark of synthetic data.
 
     Raises
     ------
@@ -50,7 +54,7 @@ def scene_tile(item: SceneItem, index: SceneIndex, address: Address, *, ext: str
         )
     bands = [read_band(item.assets[name], address, size) for name in index.bands]
     colours = index_colours(index, bands)
-    return encode(colours, ext) if colours[..., 3].any() else None
+    return encode(colours, ext, marked=marked) if colours[..., 3].any() else None
 
 
 class _SceneTiles:
@@ -85,14 +89,14 @@ class _SceneTiles:
         item = scene_item(collection, path["scene"])
         index = scene_index(settings.layers_dir, path["index"])
         changed = item.path.stat().st_mtime_ns
-        headers = tile_headers(
-            collection.layer, (item.id, changed, index.model_dump_json(), *address, ext), pinned=False
-        )
+        marked = collection.layer.synthetic is not None
+        named = (item.id, changed, index.model_dump_json(), *address, ext, marked)
+        headers = tile_headers(collection.layer, named, pinned=False)
         if matches(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
         west, south, east, north = geographic_bounds(address)
         outside = west >= item.bbox[2] or east <= item.bbox[0] or south >= item.bbox[3] or north <= item.bbox[1]
-        body = None if outside else await self._pool.run(scene_tile, item, index, address, ext=ext)
+        body = None if outside else await self._pool.run(scene_tile, item, index, address, ext=ext, marked=marked)
         return Response(body or empty_picture(ext), media_type=FORMATS[ext], headers=headers)
 
 

@@ -15,13 +15,25 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from spatial.errors import InvalidParameter, SpatialError
-from spatial.grid import tile_matrix_set
+from spatial.grid import TILE_MATRIX_SETS, no_matrix_set, tile_matrix_set
+from spatial.pages.page import weighted
 from spatial.store.vector import PublishedTable
 from tiles import metadata, scene_chip_routes, scene_tiles, whatif, wmts
-from tiles.answers import accepts, answer, choice, document_answer, document_query, json_answer, known_query
+from tiles.answers import (
+    accepts,
+    answer,
+    choice,
+    document_answer,
+    document_query,
+    json_answer,
+    known_query,
+    wants_other_picture,
+)
+from tiles.custom_sets import CUSTOM_SETS, matrix_set
 from tiles.legend import legend_document, legend_picture
 from tiles.maker import checked_band, find, no_features, tile_maker
-from tiles.matrix import TIANDITU, Address, parse_address
+from tiles.matrix import Address, parse_address
+from tiles.style_choices import DEFAULT, layer_style
 
 if TYPE_CHECKING:
     from spatial.store.datastore import DataStore, Published
@@ -96,8 +108,16 @@ class _TileService:
         query = known_query(request, {"version", "band", "f"})
         named = {k: v for k, v in _ENDINGS.items() if v != "mvt"}
         named |= {f"image/{k}": v for k, v in named.items() if k != "jpg"}
-        ext = choice(query.get("f", "png"), named, "f")
-        return await self._tile(request, path["layer"], _ogc_address(path), ext, query)
+        address = _ogc_address(path, *CUSTOM_SETS)
+        if "f" in query:
+            return await self._tile(request, path["layer"], address, choice(query["f"], named, "f"), query)
+        # The short way asks the same, so both give the same answer.
+        accept = request.headers.get("accept", "")
+        kinds = weighted(accept) if wants_other_picture(accept) else []
+        ext = next((named[kind] for kind in kinds if kind in named), "png")
+        found = await self._tile(request, path["layer"], address, ext, query)
+        found.headers["Vary"] = "Accept"
+        return found
 
     async def wmts(self, request: Request) -> Response:
         """WMTS by key–value pairs. Unknown parameters (such as 天地图's ``tk``) are ignored, as WMTS says.
@@ -117,8 +137,8 @@ class _TileService:
             return await self.wmts_capabilities(request)
         wanted = wmts.tile_request(query)
         address = parse_address(wanted.tms, wanted.z, wanted.col, wanted.row)
-        band = {"band": wanted.band} if wanted.band else {}
-        return await self._tile(request, wanted.layer, address, wanted.ext, band)
+        styled = self._styled(wanted.layer, wanted.style, wanted.band)
+        return await self._tile(request, wanted.layer, address, wanted.ext, styled)
 
     async def wmts_tile(self, request: Request) -> Response:
         """WMTS tile by its resource address: matrix set, matrix, row, column."""
@@ -126,7 +146,14 @@ class _TileService:
         query = {k: v for k, v in request.query_params.items() if k in {"band", "version"}}
         ext = choice(path["ext"], {k: v for k, v in _ENDINGS.items() if v != "mvt"}, "ext")
         address = parse_address(path["tms"], path["z"], path["col"], path["row"])
+        query |= self._styled(path["layer"], path["style"], query.get("band"))
         return await self._tile(request, path["layer"], address, ext, query)
+
+    def _styled(self, layer_id: str, style: str, band: str | None) -> dict[str, str]:
+        """Band that a WMTS style shows (``default`` and no style: the one of the dimension, if it is given)."""
+        if style not in {"", DEFAULT}:
+            band = layer_style(self._published(layer_id, None), style).band
+        return {} if band is None else {"band": band}
 
     async def wmts_capabilities(self, request: Request) -> Response:
         """The capabilities document."""
@@ -172,7 +199,7 @@ class _TileService:
         """Definition of one tile matrix set."""
         document_query(request)
         tms = request.path_params["tms"]
-        tile_matrix_set(tms)
+        matrix_set(tms)
         return document_answer(request, metadata.matrix_set_document(tms))
 
     async def vector_tilesets(self, request: Request) -> Response:
@@ -200,7 +227,7 @@ class _TileService:
     def _tileset(self, request: Request, kind: metadata.TileKind) -> Response:
         query = document_query(request, "version")
         tms = request.path_params["tms"]
-        tile_matrix_set(tms)
+        (tile_matrix_set if kind == "vector" else matrix_set)(tms)
         published = self._of_kind(request.path_params["layer"], query.get("version"), kind)
         return document_answer(
             request, metadata.tileset_document(published, tms=tms, kind=kind, base=self._base), published.layer
@@ -244,7 +271,7 @@ def _legend(published: Published, band: str | None) -> dict[str, Any]:
     return legend_document(published.layer, published.version, shape, band)
 
 
-def _ogc_address(path: dict[str, str]) -> Address:
-    if path["tms"] in TIANDITU:
-        tile_matrix_set(path["tms"])
+def _ogc_address(path: dict[str, str], *more: str) -> Address:
+    if path["tms"] not in TILE_MATRIX_SETS:
+        raise no_matrix_set(path["tms"], (*TILE_MATRIX_SETS, *more))
     return parse_address(path["tms"], path["z"], path["col"], path["row"])

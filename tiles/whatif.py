@@ -110,7 +110,8 @@ def whatif_tile(plan: Plan, address: Address, *, ext: str, size: int = 256) -> b
     codes = {"class": graded.suitability, "grade": graded.grade, "reason": graded.reason}[plan.shown]
     if not codes.any():
         return None
-    return encode_palette(np.minimum(codes, len(plan.palette) - 1), plan.palette, ext)
+    marked = plan.raster.layer.synthetic is not None
+    return encode_palette(np.minimum(codes, len(plan.palette) - 1), plan.palette, ext, marked=marked)
 
 
 def _reason_colours(found: Recorded) -> dict[int, str]:
@@ -182,6 +183,7 @@ class _WhatIfService:
         local = plan.local(found)
         entries = tuple((e["value"], e["color"]) for e in legend(found, result, shown))
         named = [raster.version, "whatif", entries, local.digest, *address, ext, shown, size]
+        named.append(raster.layer.synthetic is not None)
         headers = tile_headers(raster.layer, named, pinned="version" in query)
         missing = [s.id for s in plan.chain.stations if s.id in found.absent]
         if missing:

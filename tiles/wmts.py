@@ -36,6 +36,7 @@ _LOCATORS = {
     "version": "Version",
     "acceptversions": "AcceptVersions",
     "layer": "Layer",
+    "style": "Style",
     "tms": "TileMatrixSet",
     "tilematrixset": "TileMatrixSet",
     "z": "TileMatrix",
@@ -62,6 +63,7 @@ class TileRequest(NamedTuple):
     col: str
     ext: str
     band: str | None
+    style: str = ""
 
 
 def keywords(query: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -186,6 +188,7 @@ def tile_request(query: Mapping[str, str]) -> TileRequest:
         query["tilecol"],
         _FORMATS[form],
         query.get("band") or None,
+        query.get("style", ""),
     )
 
 

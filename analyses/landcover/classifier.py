@@ -44,7 +44,7 @@ _CHUNK = 16_384
 @contextmanager
 def _one_thread() -> Iterator[None]:
     # Gradient boosting adds its gradients up by thread: with another number of threads another last bit, another tree.
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     with threadpool_limits(limits=1, user_api="openmp"):
         yield

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from analyses.blocks import Arrays, Window
 from analyses.landcover.change import class_codes
-from analyses.landcover.features import read_band
+from analyses.windows import read_window
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +29,7 @@ class CompareMaps:
 
     def __call__(self, window: Window, given: Arrays) -> Arrays:
         before, after = (
-            class_codes(read_band(raster, *window), self.codes, layer=raster.layer_id)
+            class_codes(read_window(raster, *window), self.codes, layer=raster.layer_id)
             for raster in (self.earlier, self.later)
         )
         return {"earlier": before, "later": after, "change": self.kinds[before, after]}

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spatial.errors import GridMismatch, QualityViolation
+from analyses.windows import read_window
+from spatial.errors import QualityViolation
 from spatial.jobs.contract import RasterInput
 
 if TYPE_CHECKING:
@@ -16,35 +17,7 @@ if TYPE_CHECKING:
 
     from analyses.landcover.rules import LandCoverRules
 
-__all__ = ["FeatureStack", "normalised_difference", "read_band"]
-
-
-def read_band(raster: RasterInput, row: int, col: int, height: int, width: int, band: int = 1) -> NDArray[np.float32]:
-    """One band of a window.
-
-    Raises
-    ------
-    GridMismatch
-        If the reader does not keep to the run's grid.
-    QualityViolation
-        If the raster has no such band.
-    """
-    try:
-        values = raster.read(row, col, height, width, band=band)
-    except IndexError as error:
-        raise QualityViolation(
-            f"图层 {raster.layer_id} 没有第 {band} 波段，请核对波段数与次序",
-            f"layer {raster.layer_id} has no band {band}; check the number and the order of its bands",
-            layer=raster.layer_id,
-            band=band,
-        ) from error
-    if values.shape != (height, width):
-        raise GridMismatch(
-            f"图层 {raster.layer_id} 返回 {values.shape}，应为 {(height, width)}，请先重采样到运行格网",
-            f"layer {raster.layer_id} gave {values.shape}, expected {(height, width)}; resample it to the run's grid",
-            layer=raster.layer_id,
-        )
-    return values
+__all__ = ["FeatureStack", "normalised_difference"]
 
 
 def normalised_difference(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float32]:
@@ -101,7 +74,7 @@ class FeatureStack:
         """Raise `QualityViolation` unless every scene has as many bands as the rule names."""
         expected = len(self.rules.scene.bands)
         for scene in self.scenes.values():
-            read_band(scene, 0, 0, 1, 1, expected)
+            read_window(scene, 0, 0, 1, 1, expected)
             try:
                 scene.read(0, 0, 1, 1, band=expected + 1)
             except IndexError:
@@ -130,7 +103,7 @@ class FeatureStack:
         span = self.rules.scene.plausible
         for scene in self.scenes.values():
             bands = {
-                name: read_band(scene, row, col, height, width, number)
+                name: read_window(scene, row, col, height, width, number)
                 for number, name in enumerate(self.rules.scene.bands, start=1)
             }
             for name, values in bands.items():
@@ -139,7 +112,7 @@ class FeatureStack:
             if self.indices:
                 columns += [normalised_difference(bands[r.a], bands[r.b]) for r in self.rules.indices.list]
         if self.elevation is not None:
-            z = read_band(self.elevation, row, col, height, width)
+            z = read_window(self.elevation, row, col, height, width)
             limits = self.rules.elevation.plausible
             _require(z, limits.min, limits.max, self.elevation, "elevation")
             columns.append(z)

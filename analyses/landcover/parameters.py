@@ -7,67 +7,45 @@ from typing import Literal
 from pydantic import Field
 
 from analyses.landcover.classifier import Method
-from spatial.jobs.contract import Parameters, bilingual
+from spatial.jobs.contract import Parameters, bilingual, layer_field
 
-__all__ = ["LAYER", "LandCoverChangeParameters", "LandCoverParameters"]
-
-LAYER = r"^[a-z][a-z0-9-]{0,50}$"
-"""Form of a layer id."""
+__all__ = ["LandCoverChangeParameters", "LandCoverParameters"]
 
 
 class LandCoverParameters(Parameters):
     """Parameters (参数) of the land-cover classification."""
 
-    scene: str = Field(
+    scene: str = layer_field(
         "surface-reflectance",
-        pattern=LAYER,
-        json_schema_extra=bilingual(
-            "影像图层",
-            "Scene layer",
-            "地表反射率（0–1），波段依次为 蓝、绿、红、近红外、短波红外 1、短波红外 2；其格网即结果格网。",
-            "Surface reflectance (0–1), bands blue, green, red, NIR, SWIR 1, SWIR 2; its grid is that of the result.",
-        ),
+        "影像图层",
+        "Scene layer",
+        "地表反射率（0–1），波段依次为 蓝、绿、红、近红外、短波红外 1、短波红外 2；其格网即结果格网。",
+        "Surface reflectance (0–1), bands blue, green, red, NIR, SWIR 1, SWIR 2; its grid is that of the result.",
     )
-    scene_2: str | None = Field(
+    scene_2: str | None = layer_field(
         None,
-        pattern=LAYER,
-        json_schema_extra=bilingual(
-            "另一季节的影像图层",
-            "Scene of another season",
-            "同一格网、同样波段；冬夏两季可分开水田与旱地、常绿与落叶林。",
-            "Same grid and bands; summer and winter part paddy from dryland and evergreen from deciduous forest.",
-        ),
+        "另一季节的影像图层",
+        "Scene of another season",
+        "同一格网、同样波段；冬夏两季可分开水田与旱地、常绿与落叶林。",
+        "Same grid and bands; summer and winter part paddy from dryland and evergreen from deciduous forest.",
     )
-    samples: str = Field(
+    samples: str = layer_field(
         "landcover-samples",
-        pattern=LAYER,
-        json_schema_extra=bilingual(
-            "训练样本图层",
-            "Layer of training samples",
-            "已判读的多边形（或点），每个多边形一类。",
-            "Interpreted polygons (or points), one class each.",
-        ),
+        "训练样本图层",
+        "Layer of training samples",
+        "已判读的多边形（或点），每个多边形一类。",
+        "Interpreted polygons (or points), one class each.",
     )
-    reference: str | None = Field(
+    reference: str | None = layer_field(
         None,
-        pattern=LAYER,
-        json_schema_extra=bilingual(
-            "参考样本图层",
-            "Layer of reference samples",
-            "独立的概率样本（简单随机、系统，或按本图类别分层），用于面积与精度估计；不能取自训练地块。",
-            "An independent probability sample (simple random, systematic, or stratified by this map) for area and "
-            "accuracy estimates; not taken from training polygons.",
-        ),
+        "参考样本图层",
+        "Layer of reference samples",
+        "独立的概率样本（简单随机、系统，或按本图类别分层），用于面积与精度估计；不能取自训练地块。",
+        "An independent probability sample (simple random, systematic, or stratified by this map) for area and "
+        "accuracy estimates; not taken from training polygons.",
     )
-    elevation: str | None = Field(
-        None,
-        pattern=LAYER,
-        json_schema_extra=bilingual(
-            "高程图层",
-            "Elevation layer",
-            "作为一个特征（m）；不填则不用。",
-            "Used as a feature (m); default: none.",
-        ),
+    elevation: str | None = layer_field(
+        None, "高程图层", "Elevation layer", "作为一个特征（m）；不填则不用。", "Used as a feature (m); default: none."
     )
     class_field: str = Field(
         "class",
@@ -168,32 +146,22 @@ class LandCoverParameters(Parameters):
 class LandCoverChangeParameters(Parameters):
     """Parameters (参数) of the change between two land-cover maps."""
 
-    earlier: str = Field(
+    earlier: str = layer_field(
         "land-use-earlier",
-        pattern=LAYER,
-        json_schema_extra=bilingual(
-            "前期地类图层",
-            "Earlier map",
-            "第一波段为用地编码 1–13；其格网即结果格网。",
-            "Land-use codes 1–13 in the first band; its grid is that of the result.",
-        ),
+        "前期地类图层",
+        "Earlier map",
+        "第一波段为用地编码 1–13；其格网即结果格网。",
+        "Land-use codes 1–13 in the first band; its grid is that of the result.",
     )
-    later: str = Field(
-        "land-use",
-        pattern=LAYER,
-        json_schema_extra=bilingual(
-            "后期地类图层", "Later map", "同一格网、同一编码。", "The same grid and the same codes."
-        ),
+    later: str = layer_field(
+        "land-use", "后期地类图层", "Later map", "同一格网、同一编码。", "The same grid and the same codes."
     )
-    reference: str | None = Field(
+    reference: str | None = layer_field(
         None,
-        pattern=LAYER,
-        json_schema_extra=bilingual(
-            "参考样本图层",
-            "Layer of reference samples",
-            "独立的概率样本，判读两期地类；用于变化面积的估计和置信区间。",
-            "An independent probability sample with both dates interpreted, for estimates of the areas of change.",
-        ),
+        "参考样本图层",
+        "Layer of reference samples",
+        "独立的概率样本，判读两期地类；用于变化面积的估计和置信区间。",
+        "An independent probability sample with both dates interpreted, for estimates of the areas of change.",
     )
     earlier_field: str = Field(
         "earlier",

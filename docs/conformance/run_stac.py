@@ -38,6 +38,7 @@ CLASSES = (
     "filter",
     "item-search#sort",
     "item-search#fields",
+    "item-search#query",
 )
 PROGRAM = """
 import os, urllib3

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spatial.store.raster import PublishedRaster, opened_raster, sample
+from spatial.store.raster import PublishedRaster, opened_raster, reading, sample
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +37,7 @@ class CellReader:
 
         Raises
         ------
-        SourceUnreadable
+        StoreUnavailable
             The file is missing or damaged.
         """
         from rasterio.errors import RasterioError
@@ -46,14 +46,16 @@ class CellReader:
         west, south, east, north = raster.extent
         col = min(int((lon - west) / (east - west) * raster.width), raster.width - 1)
         row = min(int((north - lat) / (north - south) * raster.height), raster.height - 1)
-        dataset, lock = self._dataset(raster.path)
+        with reading(raster):
+            dataset, lock = self._dataset(raster.path)
         try:
             with lock:
                 found = dataset.read(window=Window(col, row, 1, 1))[:, 0, 0]
         except RasterioError:
             # Closed by another thread, or damaged: opened anew it answers, or says what is wrong.
             self._forget(raster.path)
-            return sample(raster, lon, lat)
+            with reading(raster):
+                return sample(raster, lon, lat)
         values = [float(v) for v in found]
         return [None if not math.isfinite(v) or v == raster.nodata else v for v in values]
 

@@ -18,6 +18,7 @@ from spatial.api.identify import identify
 from spatial.api.scenes import collections_document, scenes_document
 from spatial.errors import InvalidParameter, UnknownParameter
 from spatial.exchange import json_document
+from spatial.store.raster import published_file
 
 if TYPE_CHECKING:
     from spatial.store.datastore import DataStore
@@ -136,7 +137,7 @@ def routes(store: DataStore) -> list[Route]:
         _only(request, "version")
         raster = store.snapshot().raster(request.path_params["layer"], request.query_params.get("version"))
         return FileResponse(
-            raster.path,
+            published_file(raster),
             media_type="image/tiff; application=geotiff; profile=cloud-optimized",
             filename=f"{raster.layer.id}_{raster.version}.tif",
         )

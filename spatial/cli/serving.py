@@ -245,6 +245,9 @@ def _serve(settings: Settings, listening: socket.socket, as_json: bool, extra: d
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=5,
+        # A process of a machine at its limit may not get to answer within the usual five seconds; to be killed for it, with
+        # the requests that it was at, would make matters worse.
+        timeout_worker_healthcheck=60,
     )
     threading.Thread(target=_announce, args=(settings, as_json, extra), daemon=True).start()
     server = uvicorn.Server(config)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from spatial.catalog import Attribute, Band, Layer, Text
+from spatial.catalog import LAYER_ID, Attribute, Band, Layer, Text
 
 if TYPE_CHECKING:
     import geopandas
@@ -40,6 +40,7 @@ __all__ = [
     "SceneRecord",
     "SceneSeries",
     "bilingual",
+    "layer_field",
     "parameter_texts",
 ]
 
@@ -53,6 +54,26 @@ def bilingual(zh: str, en: str, about_zh: str, about_en: str) -> dict[str, JsonV
     The process description, the command line and the portal show the one that the reader asked for.
     """
     return {"title_zh": zh, "title_en": en, "description_zh": about_zh, "description_en": about_en}
+
+
+def layer_field[T: str | None](default: T, zh: str, en: str, about_zh: str, about_en: str) -> T:
+    """A parameter that names a layer or a collection of scenes; its form is checked, whether there is one is not.
+
+    Parameters
+    ----------
+    default : str or None
+        None: the analysis does without the layer.
+    zh, en, about_zh, about_en : str
+        As in `bilingual`.
+
+    Examples
+    --------
+    >>> class Flow(Parameters):
+    ...     river: str = layer_field("yangtze-han", "河流", "River", "中心线。", "Centre lines.")
+    >>> Flow(river="hankou-river").river
+    'hankou-river'
+    """
+    return Field(default, pattern=LAYER_ID, json_schema_extra=bilingual(zh, en, about_zh, about_en))
 
 
 def parameter_texts(name: str, field: FieldInfo) -> tuple[Text, Text]:

@@ -112,13 +112,17 @@ class WorkerProgram:
         forget: Any = distributed.fire_and_forget
 
         # A task whose process died is not started again by Dask: the queue decides, with its count of attempts.
-        # Its web pages stay shut but for the sign of health.
+        # Its web pages stay shut but for the sign of health. Its profilers wake every process a hundred times a second,
+        # which an idle service pays for all day.
         dask.config.set(
             {
                 "distributed.scheduler.allowed-failures": 0,
                 "distributed.scheduler.work-stealing": False,
                 "distributed.scheduler.http.routes": ["distributed.http.health"],
                 "distributed.worker.http.routes": ["distributed.http.health"],
+                "distributed.worker.profile.enabled": False,
+                "distributed.admin.tick.interval": "1s",
+                "distributed.admin.system-monitor.interval": "5s",
             }
         )
         if self.settings.dask_scheduler:

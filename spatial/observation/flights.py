@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from spatial.catalog import Attribute, Layer, Source, Synthetic, Text
+from spatial.catalog import Layer, Source, Synthetic, Text, attribute
 from spatial.errors import LayerNotFound
 from spatial.store.vector import PublishedTable
 
@@ -61,10 +61,6 @@ def flight_rows(datastore: DataStore) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (row["time"], row["site"]))
 
 
-def _field(name: str, kind: Any, zh: str, en: str, **more: Any) -> Attribute:
-    return Attribute(name=name, type=kind, title=Text(zh=zh, en=en), **more)
-
-
 def _layer(version: str, *, synthetic: bool) -> Layer:
     made = Synthetic(seed=0, recipe=Text(zh="含合成示例影像的架次", en="flights among which are synthetic samples"))
     return Layer(
@@ -85,15 +81,15 @@ def _layer(version: str, *, synthetic: bool) -> Layer:
             origin="spatial.observation",
         ),
         fields=(
-            _field("site", "string", "航摄区", "Site", nullable=False),
-            _field("title", "string", "名称", "Title"),
-            _field("title_en", "string", "英文名称", "English title"),
-            _field("time", "datetime", "航摄时间", "Time", nullable=False),
-            _field("gsd_m", "number", "地面分辨率", "Ground sampling distance", unit="m"),
-            _field("extent_m2", "number", "外接范围面积", "Area of the extent", unit="m2"),
-            _field("platform", "string", "平台", "Platform"),
-            _field("version", "string", "影像版本", "Version of the picture"),
-            _field("synthetic", "boolean", "合成示例", "Synthetic sample"),
+            attribute("site", "string", "航摄区", "Site", nullable=False),
+            attribute("title", "string", "名称", "Title"),
+            attribute("title_en", "string", "英文名称", "English title"),
+            attribute("time", "datetime", "航摄时间", "Time", nullable=False),
+            attribute("gsd_m", "number", "地面分辨率", "Ground sampling distance", unit="m"),
+            attribute("extent_m2", "number", "外接范围面积", "Area of the extent", unit="m2"),
+            attribute("platform", "string", "平台", "Platform"),
+            attribute("version", "string", "影像版本", "Version of the picture"),
+            attribute("synthetic", "boolean", "合成示例", "Synthetic sample"),
         ),
         time_field="time",
         station_field="site",

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spatial.catalog import Band, Layer, Observed, Source, Synthetic, Text
+from spatial.catalog import LAYER_ID, Band, Layer, Observed, Source, Synthetic, Text
 from spatial.errors import CRSMismatch, InvalidParameter, LayerEmpty, PayloadTooLarge, QualityViolation
 from spatial.observation.flights import show_flights
 from spatial.observation.rules import read_observation_rules
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Delivery", "Flight", "add_orthophoto", "read_delivery", "read_moment"]
 
-_ID = re.compile(r"[a-z][a-z0-9-]{0,50}")
 _BLOCK = 1024
 _CHANNELS = (("red", "红", "Red"), ("green", "绿", "Green"), ("blue", "蓝", "Blue"))
 _ZONE = re.compile(r"(?:[Zz]|[+-]\d{2}:?\d{2})$")
@@ -298,7 +297,7 @@ def add_orthophoto(datastore: DataStore, path: Path, flight: Flight) -> Publishe
     """
     from hashlib import file_digest
 
-    if not _ID.fullmatch(flight.layer):
+    if not re.fullmatch(LAYER_ID, flight.layer):
         raise InvalidParameter(
             f"图层编号 {flight.layer[:60]!r} 不合法：小写字母开头，只用小写字母、数字与连字符，至多 51 个",
             f"{flight.layer[:60]!r} cannot name a layer: lower-case letters, digits and hyphens, a letter first, at most 51",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
@@ -38,6 +39,7 @@ from spatial.store.picture_files import picture_path
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from spatial.observation.rules import ObservationRules
     from spatial.store.datastore import DataStore
     from spatial.store.observation_store import Reading, Snapshot
 
@@ -51,6 +53,8 @@ _READ_ONLY = Text(
     en="writing is switched off, cameras and sensors are read-only; ask the operator to set ONEMAP_EDIT",
 )
 MOST = 10_000
+Address = tuple[str, str, Callable[[Request], Awaitable[Response]]]
+"""Path below ``/api/v1``, method, and what answers."""
 
 
 def _instant(value: datetime) -> str:
@@ -88,19 +92,19 @@ def _moment(request: Request, name: str) -> datetime | None:
     return None if text is None else read_moment(text.replace(" ", "+"), parameter=name)
 
 
-def routes(datastore: DataStore) -> list[Route]:
-    """Routes over one data store."""
-    settings, store = datastore.settings, ObservationStore(datastore.state)
-    folder = pictures_dir(datastore)
+def _rules(datastore: DataStore) -> ObservationRules:
+    return read_observation_rules(datastore.settings.layers_dir)
 
-    def rules() -> Any:
-        return read_observation_rules(settings.layers_dir)
+
+def _overview(datastore: DataStore) -> list[Address]:
+    """What there is to observe with, its OpenAPI document, the flights."""
+    settings = datastore.settings
 
     async def root(request: Request) -> Response:
         only(request)
 
         def work() -> dict[str, Any]:
-            found, snapshot = rules(), datastore.snapshot()
+            found, snapshot = _rules(datastore), datastore.snapshot()
             layers = snapshot.layers()
             return {
                 "editing": settings.edit,
@@ -123,7 +127,7 @@ def routes(datastore: DataStore) -> list[Route]:
     async def api(request: Request) -> Response:
         only(request)
         return json_answer(
-            openapi_document(rules(), settings.url), media_type="application/vnd.oai.openapi+json;version=3.0"
+            openapi_document(_rules(datastore), settings.url), media_type="application/vnd.oai.openapi+json;version=3.0"
         )
 
     async def flights(request: Request) -> Response:
@@ -143,10 +147,19 @@ def routes(datastore: DataStore) -> list[Route]:
 
         return json_answer(await run_in_threadpool(work))
 
-    # --- cameras ----------------------------------------------------------------------------------------------------
+    return [
+        ("/observation", "GET", root),
+        ("/observation/api", "GET", api),
+        ("/observation/flights", "GET", flights),
+    ]
+
+
+def _cameras(datastore: DataStore) -> list[Address]:
+    """Cameras: the list, one, a new one, a change."""
+    store = ObservationStore(datastore.state)
 
     def with_last(features: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        layer_id = rules().cameras.layer
+        layer_id = _rules(datastore).cameras.layer
         newest, spans = store.newest_snapshots(layer_id), store.snapshot_spans(layer_id)
         for feature in features:
             properties = feature["properties"]
@@ -157,36 +170,49 @@ def routes(datastore: DataStore) -> list[Route]:
 
     async def cameras(request: Request) -> Response:
         only(request)
-        found = await run_in_threadpool(lambda: with_last(registered.camera_features(datastore, rules())))
+        found = await run_in_threadpool(lambda: with_last(registered.camera_features(datastore, _rules(datastore))))
         document = {"type": "FeatureCollection", "features": found, "numberReturned": len(found)}
         return json_answer(document, media_type=GEOJSON)
 
     async def camera(request: Request) -> Response:
         only(request)
         code = request.path_params["camera"]
-        found = await run_in_threadpool(lambda: with_last([registered.camera_feature(datastore, rules(), code)])[0])
+        found = await run_in_threadpool(
+            lambda: with_last([registered.camera_feature(datastore, _rules(datastore), code)])[0]
+        )
         return json_answer(found, media_type=GEOJSON)
 
     async def register(request: Request) -> Response:
         only(request)
-        editor = editor_of(settings, request, _READ_ONLY)
+        editor = editor_of(datastore.settings, request, _READ_ONLY)
         document = json_document(await request.body())
-        await run_in_threadpool(registered.register_camera, datastore, rules(), document, editor)
+        await run_in_threadpool(registered.register_camera, datastore, _rules(datastore), document, editor)
         code = document["properties"]["camera"]
-        found = await run_in_threadpool(registered.camera_feature, datastore, rules(), code)
+        found = await run_in_threadpool(registered.camera_feature, datastore, _rules(datastore), code)
         headers = {"Location": f"/api/v1/cameras/{quote(code)}"}
         return json_answer(found, status=201, headers=headers, media_type=GEOJSON)
 
     async def change(request: Request) -> Response:
         only(request)
-        editor = editor_of(settings, request, _READ_ONLY)
+        editor = editor_of(datastore.settings, request, _READ_ONLY)
         code, patch = request.path_params["camera"], json_document(await request.body())
-        await run_in_threadpool(registered.change_camera, datastore, rules(), code, patch, editor)
+        await run_in_threadpool(registered.change_camera, datastore, _rules(datastore), code, patch, editor)
         return json_answer(
-            await run_in_threadpool(registered.camera_feature, datastore, rules(), code), media_type=GEOJSON
+            await run_in_threadpool(registered.camera_feature, datastore, _rules(datastore), code), media_type=GEOJSON
         )
 
-    # --- snapshots --------------------------------------------------------------------------------------------------
+    return [
+        ("/cameras", "GET", cameras),
+        ("/cameras", "POST", register),
+        ("/cameras/{camera}", "GET", camera),
+        ("/cameras/{camera}", "PATCH", change),
+    ]
+
+
+def _snapshots(datastore: DataStore) -> list[Address]:
+    """Snapshots of a camera: the list, a new one, the picture, the small picture."""
+    store = ObservationStore(datastore.state)
+    folder = pictures_dir(datastore)
 
     async def snapshots(request: Request) -> Response:
         only(request, "from", "to", "limit", "offset")
@@ -195,7 +221,7 @@ def routes(datastore: DataStore) -> list[Route]:
         since, until = _moment(request, "from"), _moment(request, "to")
 
         def work() -> dict[str, Any]:
-            found = rules()
+            found = _rules(datastore)
             registered.camera_feature(datastore, found, code)
             rows, matched = store.snapshots(
                 found.cameras.layer, [code], since=since, until=until, limit=limit, offset=offset
@@ -211,13 +237,13 @@ def routes(datastore: DataStore) -> list[Route]:
 
     async def add(request: Request) -> Response:
         only(request, "time", "name")
-        editor = editor_of(settings, request, _READ_ONLY)
+        editor = editor_of(datastore.settings, request, _READ_ONLY)
         at = _moment(request, "time") or read_moment(None, parameter="time")
         name = name_of(request, "snapshot")
         content, kind = await request.body(), media_type_of(request)
         code = request.path_params["camera"]
         made = await run_in_threadpool(
-            lambda: add_snapshot(datastore, rules(), code, content, kind, at, name=name, editor=editor)
+            lambda: add_snapshot(datastore, _rules(datastore), code, content, kind, at, name=name, editor=editor)
         )
         return json_answer(snapshot_document(made), status=201, headers={"Location": f"/api/v1/snapshots/{made.id}"})
 
@@ -238,13 +264,23 @@ def routes(datastore: DataStore) -> list[Route]:
         found = await run_in_threadpool(store.snapshot, number)
         if found is None:
             raise missing_snapshot(number)
-        side = rules().snapshots.thumbnail_px
+        side = _rules(datastore).snapshots.thumbnail_px
         headers = {"ETag": f'"{found.sha256}-{side}"', "Cache-Control": "private, max-age=86400"}
         return unchanged(request, headers) or Response(
             await run_in_threadpool(thumbnail, folder, found, side), media_type="image/jpeg", headers=headers
         )
 
-    # --- sensors ----------------------------------------------------------------------------------------------------
+    return [
+        ("/cameras/{camera}/snapshots", "GET", snapshots),
+        ("/cameras/{camera}/snapshots", "POST", add),
+        ("/snapshots/{snapshot}", "GET", picture),
+        ("/snapshots/{snapshot}/thumbnail", "GET", small),
+    ]
+
+
+def _sensors(datastore: DataStore) -> list[Address]:
+    """Readings of sensors: the list, new ones."""
+    store = ObservationStore(datastore.state)
 
     async def readings(request: Request) -> Response:
         only(request, "station", "field", "from", "to", "limit", "f")
@@ -304,7 +340,7 @@ def routes(datastore: DataStore) -> list[Route]:
 
     async def append(request: Request) -> Response:
         only(request, "duplicates")
-        editor = editor_of(settings, request, _READ_ONLY)
+        editor = editor_of(datastore.settings, request, _READ_ONLY)
         declared = request.query_params.get("duplicates", "refuse")
         if declared not in {"refuse", "keep", "replace"}:
             raise InvalidParameter(
@@ -341,19 +377,13 @@ def routes(datastore: DataStore) -> list[Route]:
         headers = {"OneMap-Layer": "current" if done["shown"] else "behind"}
         return json_answer(done, status=201, headers=headers)
 
-    table = [
-        ("/observation", "GET", root),
-        ("/observation/api", "GET", api),
-        ("/observation/flights", "GET", flights),
-        ("/cameras", "GET", cameras),
-        ("/cameras", "POST", register),
-        ("/cameras/{camera}", "GET", camera),
-        ("/cameras/{camera}", "PATCH", change),
-        ("/cameras/{camera}/snapshots", "GET", snapshots),
-        ("/cameras/{camera}/snapshots", "POST", add),
-        ("/snapshots/{snapshot}", "GET", picture),
-        ("/snapshots/{snapshot}/thumbnail", "GET", small),
+    return [
         ("/sensors/{layer}/readings", "GET", readings),
         ("/sensors/{layer}/readings", "POST", append),
     ]
+
+
+def routes(datastore: DataStore) -> list[Route]:
+    """Routes over one data store."""
+    table = [*_overview(datastore), *_cameras(datastore), *_snapshots(datastore), *_sensors(datastore)]
     return [Route(f"/api/v1{path}", endpoint, methods=[method]) for path, method, endpoint in table]

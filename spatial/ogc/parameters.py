@@ -141,7 +141,8 @@ def _choice(parameters: Mapping[str, str], name: str, allowed: Collection[str], 
 
 def _language(tag: str) -> Language | None:
     primary = tag.strip().lower().replace("_", "-").partition("-")[0]
-    return primary if primary in ("zh", "en") else None  # type: ignore[return-value]
+    known: dict[str, Language] = {"zh": "zh", "en": "en"}
+    return known.get(primary)
 
 
 def read_language(request: Request, parameters: Mapping[str, str]) -> Language:
@@ -210,28 +211,30 @@ def read_format(
     )
 
 
-def whole_number(parameters: Mapping[str, str], name: str, least: int, default: int) -> int:
-    """An integer parameter of at least `least`; `InvalidParameter` for anything else."""
+def whole_number(parameters: Mapping[str, str], name: str, least: int, default: int, *, most: int | None = None) -> int:
+    """An integer parameter of at least `least`, lowered to `most`; `InvalidParameter` for anything else."""
     text = parameters.get(name)
     if text is None:
-        return default
-    if not re.fullmatch(r"\+?\d{1,18}", text, re.ASCII) or int(text) < least:
+        return default if most is None else min(default, most)
+    digits = 18 if most is None else 100
+    if not re.fullmatch(rf"\+?\d{{1,{digits}}}", text, re.ASCII) or int(text) < least:
         raise InvalidParameter(
             f"参数 {name} 应为不小于 {least} 的整数，收到 {text[:40]!r}",
             f"{name} must be an integer of at least {least}, got {text[:40]!r}",
             parameter=name,
             value=text[:200],
         )
-    return int(text)
+    return int(text) if most is None else min(int(text), most)
 
 
 def feature_id(text: str) -> int | None:
     """Feature id of a path, or None if no feature can have it.
 
-    >>> feature_id("17"), feature_id("x"), feature_id("9" * 19)
-    (17, None, None)
+    >>> feature_id("17"), feature_id("x"), feature_id("017"), feature_id("9" * 19)
+    (17, None, None, None)
     """
-    if not _INTEGER.fullmatch(text) or text.startswith("+"):
+    # One address a feature: 017 is not 17.
+    if not _INTEGER.fullmatch(text) or text != str(int(text)):
         return None
     value = int(text)
     return value if -_INT64 <= value < _INT64 else None
@@ -395,7 +398,7 @@ def read_items(
     InvalidParameter, UnknownProperty, UnknownCRS, InvalidFilter
     """
     # Features P1, /req/core/fc-limit-response-1: a limit above the maximum is lowered, not refused.
-    limit = min(whole_number(parameters, "limit", 1, default_limit), max_page)
+    limit = whole_number(parameters, "limit", 1, default_limit, most=max_page)
     after = parameters.get("after")
     if after is not None and feature_id(after) is None:
         raise InvalidParameter(

@@ -57,7 +57,7 @@ def _metadata(process_id: str) -> dict[str, Any]:
     }
 
 
-class AnalysisProcessor(BaseProcessor):  # type: ignore[misc]
+class AnalysisProcessor(BaseProcessor):
     """One analysis as a pygeoapi processor; configured by ``analysis: <id>``."""
 
     def __init__(self, processor_def: dict[str, Any]) -> None:
@@ -74,7 +74,7 @@ class AnalysisProcessor(BaseProcessor):  # type: ignore[misc]
             raise ProcessorExecuteError(str(error), user_msg=str(error)) from error
 
 
-class JobManager(BaseManager):  # type: ignore[misc]
+class JobManager(BaseManager):
     """pygeoapi's job manager over our queue."""
 
     def __init__(self, manager_def: dict[str, Any]) -> None:

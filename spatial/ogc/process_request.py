@@ -14,7 +14,7 @@ from spatial.jobs import echo
 from spatial.jobs.callbacks import read_subscriber
 from spatial.jobs.processes import ProcessInfo
 from spatial.ogc.exchange import JSON
-from spatial.ogc.process_documents import MODES
+from spatial.ogc.process_documents import GEOTIFF, MODES
 
 __all__ = ["ExecuteRequest", "preferences", "read_execute_request"]
 
@@ -108,8 +108,7 @@ def read_execute_request(
         if isinstance(value, dict) and "collection" in value and info.is_analysis
     }
     inputs = {name: _plain_value(name, value, info) for name, value in given.items() if name not in layers}
-    known = [*info.rasters, "result"] if info.is_analysis else list(echo.OUTPUTS)
-    outputs = _read_outputs(document.get("outputs"), known)
+    outputs = _read_outputs(document.get("outputs"), _output_media(info))
     response: Any = document.get("response")
     if response is None:
         # Whoever names outputs gets them themselves (the standard's default); without any, links to everything.
@@ -123,6 +122,13 @@ def read_execute_request(
     subscriber = document.get("subscriber")
     events = read_subscriber(subscriber, callback_hosts) if subscriber is not None else {}
     return ExecuteRequest(inputs, layers, outputs, response, events)
+
+
+def _output_media(info: ProcessInfo) -> dict[str, str]:
+    """Output → its media type, in the order of the process description."""
+    if info.is_analysis:
+        return {**dict.fromkeys(info.rasters, GEOTIFF), "result": JSON}
+    return {name: schema.get("contentMediaType", JSON) for name, (_, schema) in echo.OUTPUTS.items()}
 
 
 def _collection(name: str, value: Mapping[str, Any], info: ProcessInfo, ogc: str) -> str:
@@ -186,7 +192,9 @@ def _plain_value(name: str, value: Any, info: ProcessInfo) -> Any:
     return value.get("value", value)
 
 
-def _read_outputs(wanted: Any, known: list[str]) -> dict[str, str]:
+def _read_outputs(wanted: Any, media: Mapping[str, str]) -> dict[str, str]:
+    """Outputs that are named, each with its way of transmission; `media` tells the media type of each that there is."""
+    known = list(media)
     if wanted is None:
         return {}
     if not isinstance(wanted, dict):
@@ -208,5 +216,36 @@ def _read_outputs(wanted: Any, known: list[str]) -> dict[str, str]:
                 parameter="outputs",
                 allowed=list(MODES),
             )
+        _check_media(name, how.get("format"), media[name])
         outputs[name] = mode
     return outputs
+
+
+def _check_media(name: str, form: Any, own: str) -> None:
+    """Refuse a format of an output that it has not: every output has one."""
+    if form is None:
+        return
+    wanted = form.get("mediaType") if isinstance(form, dict) else form
+    if not isinstance(form, dict) or not (wanted is None or isinstance(wanted, str)):
+        raise InvalidParameter(
+            f'输出 {name} 的 format 应写作 {{"mediaType": "{own}"}}',
+            f'output {name}: format must be {{"mediaType": "{own}"}}',
+            parameter="outputs",
+            allowed=[own],
+        )
+    if wanted is not None and _bare(wanted) != _bare(own):
+        raise InvalidParameter(
+            f"输出 {name} 没有格式 {wanted[:60]!r}，可用：{own}",
+            f"output {name} has no format {wanted[:60]!r}; it comes as {own}",
+            parameter="outputs",
+            allowed=[own],
+        )
+
+
+def _bare(media: str) -> str:
+    """Media type without its parameters.
+
+    >>> _bare("text/plain; charset=utf-8")
+    'text/plain'
+    """
+    return media.partition(";")[0].strip().lower()

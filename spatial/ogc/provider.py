@@ -50,7 +50,7 @@ def _as_pygeoapi() -> Iterator[None]:
         raise ProviderGenericError(user_msg=str(error)) from error
 
 
-class StoreProvider(BaseProvider):  # type: ignore[misc]
+class StoreProvider(BaseProvider):
     """A published vector layer; ``data`` of the provider definition is the layer id."""
 
     def __init__(self, provider_def: dict[str, Any]) -> None:

@@ -72,7 +72,7 @@ def to_cql2(node: Any) -> Any:
     >>> to_cql2(parse("level > 3"))
     {'op': '>', 'args': [{'property': 'level'}, 3]}
     """
-    from pygeofilter import ast, values  # type: ignore[import-untyped]
+    from pygeofilter import ast, values
 
     if node is None or isinstance(node, str | int | float | bool):
         return node

@@ -294,6 +294,18 @@ async def delete(datastore: DataStore, request: Request) -> Response:
     return await _edit(call, layer, "delete", _fid(request, layer), {}, CRS84, editor)
 
 
+async def refuse(datastore: DataStore, request: Request) -> Response:
+    """405 for a method that the address never takes, with what this server lets be done here now."""
+    layer = published_table(datastore.snapshot(), request.path_params["collection"]).layer
+    allowed = _allowed(datastore, layer, one="feature" in request.path_params)
+    raise MethodNotAllowed(
+        f"{request.url.path[:200]} 不接受 {request.method}，可用：{'、'.join(allowed)}",
+        f"{request.url.path[:200]} does not take {request.method}; allowed: {', '.join(allowed)}",
+        layer=layer.id,
+        allow=list(allowed),
+    )
+
+
 async def options(datastore: DataStore, request: Request) -> Response:
     """``OPTIONS``: what this server lets be done here now."""
     table = published_table(datastore.snapshot(), request.path_params["collection"])
@@ -310,14 +322,17 @@ def _routes(datastore: DataStore) -> list[Route]:
     items = "/ogc/collections/{collection}/items"
     one = items + "/{feature}"
     handlers = [
-        (items, "POST", create),
-        (items, "OPTIONS", options),
-        (one, "PUT", replace),
-        (one, "PATCH", update),
-        (one, "DELETE", delete),
-        (one, "OPTIONS", options),
+        (items, ["POST"], create),
+        (items, ["OPTIONS"], options),
+        # Without these the router answers 405 with the methods of one route, as if nothing could be edited.
+        (items, ["PUT", "PATCH", "DELETE"], refuse),
+        (one, ["PUT"], replace),
+        (one, ["PATCH"], update),
+        (one, ["DELETE"], delete),
+        (one, ["OPTIONS"], options),
+        (one, ["POST"], refuse),
     ]
-    return [Route(path, partial(handler, datastore), methods=[method]) for path, method, handler in handlers]
+    return [Route(path, partial(handler, datastore), methods=methods) for path, methods, handler in handlers]
 
 
 def _collection(base: str, language: Language, published: Published) -> dict[str, Any]:

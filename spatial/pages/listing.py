@@ -19,6 +19,7 @@ __all__ = [
     "half",
     "own",
     "property_names",
+    "resource",
     "server_address",
     "shared",
     "type_of",
@@ -91,6 +92,31 @@ def by_tag(document: Mapping[str, Any], page: Page) -> list[tuple[str, str, list
     return [(tag, texts.get(tag, ""), members) for tag, members in found.items() if members]
 
 
+_ASKED_FOR = frozenset({"position", "radius", "area", "cube", "trajectory", "corridor"})
+"""Last steps of paths that answer nothing without a place, whatever their description says is required."""
+
+
+def resource(document: Mapping[str, Any], path: str, operation: Mapping[str, Any]) -> bool | None:
+    """True for an operation that answers a page as it stands, False for one that answers data, None for one that answers
+    nothing without values.
+    """
+
+    def part(of: Mapping[str, Any]) -> Mapping[str, Any]:
+        if "$ref" not in of:
+            return of
+        found: Any = document
+        for step in str(of["$ref"]).removeprefix("#/").split("/"):
+            found = found.get(step, {}) if isinstance(found, Mapping) else {}
+        return found if isinstance(found, Mapping) else {}
+
+    if "{" in path or path.rpartition("/")[2] in _ASKED_FOR:
+        return None
+    if any(part(one).get("required") for one in operation.get("parameters", [])):
+        return None
+    answer = part(operation.get("responses", {}).get("200", {}))
+    return "text/html" in answer.get("content", {})
+
+
 def server_address(document: Mapping[str, Any]) -> str:
     """Address below which the operations of an OpenAPI document lie."""
     servers = document.get("servers") or [{}]
@@ -114,6 +140,8 @@ def type_of(schema: Any) -> str:
     'array of number'
     >>> type_of({"type": "integer", "minimum": 1, "maximum": 9, "default": 3})
     'integer 1–9, default 3'
+    >>> type_of({"type": "number", "maximum": 20000})
+    'number ≤ 20000'
     """
     if not isinstance(schema, Mapping):
         return ""
@@ -132,9 +160,13 @@ def type_of(schema: Any) -> str:
     elif "format" in schema:
         text = f"{text} ({schema['format']})" if text else str(schema["format"])
     low, high = schema.get("minimum"), schema.get("maximum")
-    if low is not None or high is not None:
-        text += f" {'' if low is None else low}–{'' if high is None else high}"
-    if schema.get("default") is not None:
+    if low is not None and high is not None:
+        text += f" {low}–{high}"
+    elif low is not None:
+        text += f" ≥ {low}"
+    elif high is not None:
+        text += f" ≤ {high}"
+    if schema.get("default") not in (None, [], {}):
         text += f", default {json.dumps(schema['default'], ensure_ascii=False)[:60]}"
     return text
 

@@ -48,6 +48,12 @@ _STEPS: dict[str, tuple[str, str]] = {
     "openapi": ("接口文档", "API"),
     "api": ("接口文档", "API"),
     "search": ("检索", "Search"),
+    "instances": ("历次版本", "Versions"),
+    "facets": ("分面统计", "Facets"),
+    "domainset": ("格网", "Grid"),
+    "rangetype": ("波段", "Bands"),
+    "catalogue": ("资源目录", "Resource catalogue"),
+    "wetlands": ("湿地与保护区", "Wetlands and reserves"),
 }
 # Steps that answer a picture or data, or nothing at all: the breadcrumb names them without a link.
 _NO_PAGE = frozenset({"map", "coverage", "legend", "position", "radius", "area", "cube", "trajectory", "corridor"})
@@ -158,11 +164,22 @@ class Page:
         """The way from the landing page to here; the last step is this page."""
         names = [name for name in self.path.split("/") if name]
         found: list[Crumb] = []
+        # Our own interface has pages below /api/v1, none of /api and /api/v1 themselves.
+        own = names[:2] == ["api", "v1"] and len(names) > 2
+        if own:
+            found.append((self.page("/ogc"), self.say(*_STEPS["ogc"])))
         for number, name in enumerate(names, start=1):
-            known = _STEPS.get(name) if number != 3 or names[1] != "collections" else None
+            if own and number <= 2:
+                continue
+            layer = number == 3 and names[1] == "collections" and name != "catalogue"
+            known = None if layer else _STEPS.get(name)
             text = self.say(*known) if known else unquote(name)
-            is_page = number < len(names) and names[0] in {"ogc", "stac"} and name not in _NO_PAGE
-            found.append((self.page("/" + "/".join(names[:number])) if is_page else None, text))
+            is_page = names[0] in {"ogc", "stac"} and name not in _NO_PAGE
+            # A style itself is a style sheet, no page.
+            is_page = is_page and (number < 2 or names[number - 2] != "styles")
+            is_page = number < len(names) and (is_page or (own and name == "wetlands"))
+            query = {"f": "html", "lang": self.language} if own else {"lang": self.language}
+            found.append((self.address("/" + "/".join(names[:number]), query) if is_page else None, text))
         return found
 
     def follow(self, href: str, kind: str | None = None) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_ROWS", "SPOKEN", "columns", "fact", "form", "has_links_of_its_own", "heading", "label", "layer_map", "map_of",
-    "own_href", "parsed", "safe", "shown_links", "tables", "template_for",
+    "own_column", "own_href", "parsed", "safe", "short", "shown_links", "tables", "template_for", "unit", "unwrapped",
 ]  # fmt: skip
 
 MAX_ROWS = 200
@@ -104,6 +104,49 @@ _LABELS: dict[str, tuple[str, str]] = {
     "ranges": ("取值", "Ranges"),
     "values": ("值", "Values"),
     "legend": ("图例", "Legend"),
+    "department": ("部门或来源", "Department or source"),
+    "instances": ("历次版本", "Versions"),
+    "uri": ("标识地址", "URI"),
+    "url": ("网址", "Address"),
+    "orderedAxes": ("轴序", "Axis order"),
+    "scope": ("适用", "Scope"),
+    "stylesheets": ("样式表", "Style sheets"),
+    "specification": ("规范", "Specification"),
+    "native": ("原生", "Native"),
+    "tilingScheme": ("瓦片矩阵集", "Tile matrix set"),
+    "tileMatrixSetURI": ("瓦片矩阵集", "Tile matrix set"),
+    "tileMatrixSetId": ("瓦片矩阵集", "Tile matrix set"),
+    "sampleData": ("示例数据", "Sample data"),
+    "attributes": ("字段", "Fields"),
+    "required": ("必填", "Required"),
+    "link": ("链接", "Link"),
+    "href": ("地址", "Address"),
+    "rel": ("关系", "Relation"),
+    "providers": ("提供者", "Providers"),
+    "roles": ("角色", "Roles"),
+    "generalGrid": ("格网", "Grid"),
+    "gridLimits": ("行列范围", "Rows and columns"),
+    "axis": ("轴", "Axes"),
+    "axisLabels": ("轴名", "Axis names"),
+    "axisLabel": ("轴名", "Axis"),
+    "lowerBound": ("下界", "From"),
+    "upperBound": ("上界", "To"),
+    "resolution": ("分辨率", "Resolution"),
+    "uomLabel": ("单位", "Unit"),
+    "uom": ("单位", "Unit"),
+    "srsName": ("坐标参考系", "CRS"),
+    "field": ("波段", "Bands"),
+    "label": ("名称", "Label"),
+    "definition": ("定义", "Definition"),
+    "stac_version": ("STAC 版本", "STAC version"),
+    "analysis": ("分析", "Analysis"),
+    "result": ("结果", "Result"),
+    "rasters": ("栅格", "Rasters"),
+    "tables": ("统计表", "Tables"),
+    "factors": ("因子", "Factors"),
+    "documents": ("报告", "Reports"),
+    "reason": ("原因", "Reason"),
+    "source": ("来源", "Source"),
     "tiles": ("瓦片地址", "Tile addresses"),
     "minzoom": ("最小级别", "Least level"),
     "maxzoom": ("最大级别", "Greatest level"),
@@ -118,6 +161,19 @@ SPOKEN = frozenset({"title", "description", "summary", "attribution", "label"})
 def tables(document: Mapping[str, Any]) -> dict[str, Any]:
     """Members of a document that are lists of objects: each has a section of its own."""
     return {name: value for name, value in document.items() if name != "links" and form(value) == "table"}
+
+
+def unwrapped(document: Any) -> Any:
+    """A document whose only member is an object is read as that object: one level of nesting less to look through.
+
+    >>> unwrapped({"result": {"analysis": "echo", "layers": {}}})
+    {'analysis': 'echo', 'layers': {}}
+    """
+    if isinstance(document, Mapping) and len(document) == 1:
+        (only,) = document.values()
+        if isinstance(only, Mapping) and len(only) > 1 and "href" not in only:
+            return only
+    return document
 
 
 def parsed(document: Any) -> Any:
@@ -181,6 +237,15 @@ def has_links_of_its_own(rows: Sequence[Mapping[str, Any]]) -> bool:
     return any(row.get("links") and own_href(row) is None for row in rows[:50])
 
 
+def own_column(names: Sequence[str]) -> str | None:
+    """Column of a table that leads to the page of an entry: what it is called, else the first.
+
+    >>> own_column(["type", "stac_version", "id", "title"])
+    'id'
+    """
+    return next((name for name in ("id", "title", "name") if name in names), names[0] if names else None)
+
+
 def form(value: Any, depth: int = 0) -> str:
     """How a value is laid out: ``fact``, ``link``, ``facts`` (in one line), ``table``, ``links``, ``map``, ``json``."""
     if value is None or isinstance(value, bool | int | float | str):
@@ -211,11 +276,15 @@ def _only_numbers(value: Any) -> bool:
 
 
 def columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Members that a table of objects shows: those with short values first come first; links are left out."""
+    """Members that a table of objects shows: those with short values come first; links are left out, and what is nested
+    where every entry has a page of its own, which shows it.
+    """
     found: dict[str, int] = {}
+    listed = all(own_href(row) is not None for row in rows[:50])
     for row in rows[:50]:
         for name, value in row.items():
-            if name in {"links", "stac_extensions", "geometry"}:
+            nested = form(value) not in {"fact", "link", "facts", "empty"} or value == {}
+            if name in {"links", "stac_extensions", "geometry"} or (listed and nested):
                 continue
             found[name] = max(found.get(name, 0), 1 if isinstance(value, Mapping | list) else 0)
     plain = [name for name, nested in found.items() if not nested]
@@ -230,6 +299,29 @@ def fact(value: Any) -> str:
         return f"{value:.15g}"
     text = orjson.dumps(value).decode()
     return text if len(text) <= 200 else text[:200] + " …"
+
+
+def short(value: Any) -> str:
+    """A number as a page shows it, ten significant digits: 1 cm on the Earth in degrees; the JSON has them all.
+
+    >>> short(108.205293782551), short(29.036144), short(0.000166628649635037), short(7)
+    ('108.2052938', '29.036144', '0.0001666286496', '7')
+    """
+    return f"{value:.10g}" if isinstance(value, float) else fact(value)
+
+
+_EXPONENTS = re.compile(r"(?<=[a-zA-Z])([23])(?![0-9])")
+
+
+def unit(name: Any) -> str:
+    """A unit as it is printed; nothing for numbers that have none.
+
+    >>> unit("km2"), unit("m3/km2"), unit("degC"), unit("ug/L"), unit("1/L"), unit("1"), unit(None)
+    ('km²', 'm³/km²', '°C', 'µg/L', '/L', '', '')
+    """
+    text = "" if name in (None, "1") else str(name).removeprefix("1") if str(name).startswith("1/") else str(name)
+    text = re.sub(r"\bdegC\b", "°C", re.sub(r"\bug\b", "µg", re.sub(r"^degree$", "°", text)))
+    return _EXPONENTS.sub(lambda found: "²" if found[1] == "2" else "³", text)
 
 
 def shown_links(links: Any) -> list[dict[str, Any]]:

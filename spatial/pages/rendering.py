@@ -47,7 +47,7 @@ def _environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
     )
     made.globals |= {"listing": listing, "reading": reading, "style": Markup(STYLE)}
-    made.filters["fact"] = reading.fact
+    made.filters |= {"fact": reading.fact, "short": reading.short, "unit": reading.unit}
     return made
 
 

@@ -94,7 +94,7 @@ def _fetcher(weasyprint: Any, document: Document) -> Any:
     found = [block for _, _, _, blocks in _counted(document) for _, block in blocks if isinstance(block, Figure)]
     pictures = {_ADDRESS.format(k): block.png for k, block in enumerate(found, start=1)}
 
-    class Pictures(weasyprint.urls.URLFetcher):  # type: ignore[misc]
+    class Pictures(weasyprint.urls.URLFetcher):
         def fetch(self, url: str, headers: Any = None) -> Any:
             if url not in pictures:
                 raise ValueError(f"报告不取外部资源 / a report fetches nothing: {url[:80]}")

@@ -7,6 +7,7 @@ from typing import Any
 
 from spatial.catalog import Text
 from spatial.report.document import Cell, Column, Mark, Table, number
+from spatial.report.titles import column_title, table_title, word_title
 
 __all__ = [
     "UNVERIFIED",
@@ -323,7 +324,7 @@ _MOST_COLUMNS, _MOST_ROWS = 8, 150
 
 
 def plain_table(name: str, rows: Sequence[Any]) -> Table | None:
-    """A table that this module does not know, by its own column names; None if its rows are no mappings."""
+    """A table that this module does not know, by the titles of `titles`; None if its rows are no mappings."""
     known = [row for row in rows if isinstance(row, Mapping)]
     if not known or len(known) != len(rows):
         return None
@@ -337,7 +338,9 @@ def plain_table(name: str, rows: Sequence[Any]) -> Table | None:
         if isinstance(value, Mapping) and isinstance(value.get("zh"), str) and isinstance(value.get("en"), str):
             return Text(zh=value["zh"], en=value["en"])
         if isinstance(value, bool):
-            return "是 yes" if value else "否 no"
+            return Text(zh="是", en="yes") if value else Text(zh="否", en="no")
+        if isinstance(value, str) and (said := word_title(key, value)) is not None:
+            return said
         if isinstance(value, float):
             return f"{value:,.6g}"
         return None if value is None else str(value)[:200]
@@ -353,14 +356,13 @@ def plain_table(name: str, rows: Sequence[Any]) -> Table | None:
         note = Text(zh=f"另有 {said} 见结果文档。", en=f"{said} more stand in the result document.")
     columns = tuple(
         Column(
-            Text(zh=key.removesuffix("_zh").replace("_", " "), en=key.removesuffix("_zh").replace("_", " ")),
+            column_title(key),
             "right" if any(isinstance(r.get(key), float | int) for r in known) else "left",
         )
         for key in shown
     )
-    title = name.replace("_", " ")
     return Table(
-        Text(zh=title, en=title),
+        table_title(name),
         columns,
         [tuple(cell(row, key) for key in shown) for row in known[:_MOST_ROWS]],
         note,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from spatial.errors import InvalidParameter
 from spatial.river_chief.candidates import alert_day
 from spatial.river_chief.matching import Matcher
 from spatial.river_chief.shapes import area_m2
@@ -32,12 +31,7 @@ def alert_states(datastore: DataStore, store: CaseStore, rules: DeskRules, layer
     """
     import shapely
 
-    if not rules.is_candidate_layer(layer):
-        raise InvalidParameter(
-            f"图层 {layer[:60]!r} 不是候选图层；可用的见 rules/river_chief.yml 的 layers.candidates",
-            f"layer {layer[:60]!r} is no layer of candidates; see layers.candidates in rules/river_chief.yml",
-            parameter="layer",
-        )
+    rules.require_candidate_layer(layer)
     table = datastore.snapshot().vector(layer)
     frame = datastore.vectors.frame(table)
     frame = frame[frame.geometry.geom_type.isin(["Polygon", "MultiPolygon"])]

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from spatial.catalog import Layer, Text
 from spatial.crs import CRS84
-from spatial.errors import InvalidParameter
 
 if TYPE_CHECKING:
     from spatial.river_chief.requests import CaseRequest
@@ -29,12 +28,7 @@ def open_candidates(datastore: DataStore, store: CaseStore, rules: DeskRules, la
     """
     import orjson
 
-    if not rules.is_candidate_layer(layer):
-        raise InvalidParameter(
-            f"图层 {layer[:60]!r} 不是候选图层；可用的见 rules/river_chief.yml 的 layers.candidates",
-            f"layer {layer[:60]!r} is no layer of candidates; see layers.candidates in rules/river_chief.yml",
-            parameter="layer",
-        )
+    rules.require_candidate_layer(layer)
     table = datastore.snapshot().vector(layer)
     issued = store.sources(layer, table.version)
     frame = datastore.vectors.frame(table)

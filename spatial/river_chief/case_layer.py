@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from spatial.catalog import Attribute, Layer, Source, Synthetic, Text
+from spatial.catalog import Layer, Source, Synthetic, Text, attribute
 from spatial.crs import CRS84
 from spatial.errors import LayerNotFound, SpatialError
 from spatial.store.editing import Action, Conditions, Editor, edit_feature
@@ -82,10 +82,6 @@ def _same(one: Layer, other: Layer) -> bool:
     return one.model_dump(exclude={"source"}) == other.model_dump(exclude={"source"})
 
 
-def _field(name: str, kind: Any, zh: str, en: str, **more: Any) -> Attribute:
-    return Attribute(name=name, type=kind, title=Text(zh=zh, en=en), **more)
-
-
 def case_layer(rules: DeskRules, version: str, *, synthetic: bool) -> Layer:
     """Definition of the layer, from the rules."""
     states = {state.id: state.title for state in rules.states.list}
@@ -93,27 +89,27 @@ def case_layer(rules: DeskRules, version: str, *, synthetic: bool) -> Layer:
     severities = {severity.id: severity.title for severity in rules.severities.list}
     outcomes = {"rectified": Text(zh="整改销号", en="rectified"), "not_a_problem": Text(zh="不是问题", en="no problem")}
     fields = (
-        _field("id", "integer", "序号", "Id", nullable=False),
-        _field("number", "string", "图斑编号", "Number"),
-        _field("title", "string", "名称", "Title"),
-        _field("state", "string", "状态", "State", domain=states),
-        _field("outcome", "string", "结论", "Outcome", domain=outcomes),
-        _field("kind", "string", "类型", "Kind", domain=kinds),
-        _field("severity", "string", "严重程度", "Severity", domain=severities),
-        _field("water", "string", "河湖", "River or lake"),
-        _field("reach", "string", "河段", "Reach"),
-        _field("chainage", "string", "桩号", "Chainage"),
-        _field("unit", "string", "责任单位", "Unit"),
-        _field("area_m2", "number", "椭球面积", "Ellipsoidal area", unit="m2"),
-        _field("created", "datetime", "下发时间", "Issued at"),
-        _field("due", "datetime", "时限", "Due"),
-        _field("closed", "datetime", "销号时间", "Closed at"),
-        _field("rounds", "integer", "整改次数", "Rectifications"),
-        _field("late_steps", "integer", "逾期步数", "Late steps"),
-        _field("rebound", "boolean", "反弹", "Rebound"),
-        _field("range_status", "string", "管理范围", "Management range"),
-        _field("permit_status", "string", "涉河许可", "Permit"),
-        _field("synthetic", "boolean", "由合成数据", "From synthetic data"),
+        attribute("id", "integer", "序号", "Id", nullable=False),
+        attribute("number", "string", "图斑编号", "Number"),
+        attribute("title", "string", "名称", "Title"),
+        attribute("state", "string", "状态", "State", domain=states),
+        attribute("outcome", "string", "结论", "Outcome", domain=outcomes),
+        attribute("kind", "string", "类型", "Kind", domain=kinds),
+        attribute("severity", "string", "严重程度", "Severity", domain=severities),
+        attribute("water", "string", "河湖", "River or lake"),
+        attribute("reach", "string", "河段", "Reach"),
+        attribute("chainage", "string", "桩号", "Chainage"),
+        attribute("unit", "string", "责任单位", "Unit"),
+        attribute("area_m2", "number", "椭球面积", "Ellipsoidal area", unit="m2"),
+        attribute("created", "datetime", "下发时间", "Issued at"),
+        attribute("due", "datetime", "时限", "Due"),
+        attribute("closed", "datetime", "销号时间", "Closed at"),
+        attribute("rounds", "integer", "整改次数", "Rectifications"),
+        attribute("late_steps", "integer", "逾期步数", "Late steps"),
+        attribute("rebound", "boolean", "反弹", "Rebound"),
+        attribute("range_status", "string", "管理范围", "Management range"),
+        attribute("permit_status", "string", "涉河许可", "Permit"),
+        attribute("synthetic", "boolean", "由合成数据", "From synthetic data"),
     )
     style = {
         "type": "categories",

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from spatial.errors import InvalidFeature, InvalidParameter
-from spatial.river_chief.shapes import distance_m, geod, length_m
+from spatial.river_chief.shapes import geod, length_m
 
 if TYPE_CHECKING:
     from spatial.river_chief.rules import DeskRules
@@ -88,10 +88,3 @@ def seen_share(reach: Any, track: Any, rules: DeskRules) -> float:
     ends = shapely.get_coordinates(near).reshape(-1, 2, 2) / scale
     metres = geod().inv(ends[:, 0, 0], ends[:, 0, 1], ends[:, 1, 0], ends[:, 1, 1])[2]
     return float((np.asarray(metres) <= rules.patrols.near_m).mean())
-
-
-def photo_distance_m(track: Any, lon: float, lat: float) -> float:
-    """Geodesic distance of a photo from a track or place, m."""
-    import shapely
-
-    return distance_m(track, shapely.Point(lon, lat))

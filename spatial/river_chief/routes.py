@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -50,6 +51,8 @@ GEOJSON = "application/geo+json"
 _FILTERS = ("state", "unit", "kind", "water", "reach", "overdue", "rebound", "bbox", "q")
 MOST = 1000
 MOST_EXPORT = 20_000
+Address = tuple[str, str, Callable[[Request], Awaitable[Response]]]
+"""Path below that of the desk, method, and what answers."""
 _KEEP_BYTES = "no-cache, no-transform"
 """A compressed answer would get a weak tag, which never matches in ``If-Match``."""
 
@@ -168,10 +171,8 @@ async def _case_answer(desk: Desk, case_id: int, request: Request | None, **more
     return held or Response(body, media_type=GEOJSON, headers=headers, **more)
 
 
-def routes(datastore: DataStore, chips: ChipRenderer | None = None) -> list[Route]:
-    """Routes over one data store; `chips` draws the scenes that alerts name."""
-    desk = Desk(datastore, chips)
-    settings = datastore.settings
+def _overview(desk: Desk) -> list[Address]:
+    """The desk and its OpenAPI document."""
 
     async def root(request: Request) -> Response:
         only(request)
@@ -180,10 +181,18 @@ def routes(datastore: DataStore, chips: ChipRenderer | None = None) -> list[Rout
     async def api(request: Request) -> Response:
         only(request)
         return json_answer(
-            openapi_document(desk.rules, settings.url), media_type="application/vnd.oai.openapi+json;version=3.0"
+            openapi_document(desk.rules, desk.datastore.settings.url),
+            media_type="application/vnd.oai.openapi+json;version=3.0",
         )
 
-    # --- cases ------------------------------------------------------------------------------------------------------
+    return [
+        ("", "GET", root),
+        ("/api", "GET", api),
+    ]
+
+
+def _cases(desk: Desk) -> list[Address]:
+    """Cases, their steps, candidates, alerts."""
 
     async def cases(request: Request) -> Response:
         only(request, *_FILTERS, "limit", "offset")
@@ -211,7 +220,7 @@ def routes(datastore: DataStore, chips: ChipRenderer | None = None) -> list[Rout
 
     async def issue(request: Request) -> Response:
         only(request)
-        editor = editor_of(settings, request, READ_ONLY)
+        editor = editor_of(desk.datastore.settings, request, READ_ONLY)
         given = read_request(CaseRequest, await json_body(request))
         made = await run_in_threadpool(desk.issue, given, editor)
         return await changed(made, status_code=201, headers={"Location": f"{PATH}/cases/{made.id}"})
@@ -222,7 +231,7 @@ def routes(datastore: DataStore, chips: ChipRenderer | None = None) -> list[Rout
 
     async def step(request: Request) -> Response:
         only(request)
-        editor = editor_of(settings, request, READ_ONLY)
+        editor = editor_of(desk.datastore.settings, request, READ_ONLY)
         case_id = _number(request, "case")
         given = read_request(StepRequest, await json_body(request))
         await run_in_threadpool(desk.store.case, case_id)
@@ -239,7 +248,18 @@ def routes(datastore: DataStore, chips: ChipRenderer | None = None) -> list[Rout
         only(request, "layer")
         return json_answer(await run_in_threadpool(desk.alerts, request.query_params.get("layer", "")))
 
-    # --- photos -----------------------------------------------------------------------------------------------------
+    return [
+        ("/cases", "GET", cases),
+        ("/cases", "POST", issue),
+        ("/cases/{case}", "GET", case),
+        ("/cases/{case}/steps", "POST", step),
+        ("/candidates", "GET", candidates),
+        ("/alerts", "GET", alerts),
+    ]
+
+
+def _photos(desk: Desk) -> list[Address]:
+    """Photos of cases and patrols."""
 
     async def upload(request: Request) -> tuple[bytes, str, str, str | None]:
         """Content, media type, name and actor of an upload."""
@@ -250,7 +270,7 @@ def routes(datastore: DataStore, chips: ChipRenderer | None = None) -> list[Rout
 
     async def add_photo(request: Request) -> Response:
         only(request, "role", "name", "actor")
-        editor = editor_of(settings, request, READ_ONLY)
+        editor = editor_of(desk.datastore.settings, request, READ_ONLY)
         role, case_id = request.query_params.get("role", "field"), _number(request, "case")
         content, kind, name, actor = await upload(request)
         made = await run_in_threadpool(desk.add_case_photo, case_id, content, kind, role, name, actor, editor)
@@ -259,7 +279,7 @@ def routes(datastore: DataStore, chips: ChipRenderer | None = None) -> list[Rout
 
     async def add_patrol_photo(request: Request) -> Response:
         only(request, "name", "actor")
-        editor = editor_of(settings, request, READ_ONLY)
+        editor = editor_of(desk.datastore.settings, request, READ_ONLY)
         patrol_id = _number(request, "patrol")
         content, kind, name, actor = await upload(request)
         made = await run_in_threadpool(desk.add_patrol_photo, patrol_id, content, kind, name, actor, editor)
@@ -278,7 +298,15 @@ def routes(datastore: DataStore, chips: ChipRenderer | None = None) -> list[Rout
             path, media_type=found.media_type, filename=found.name, content_disposition_type="inline", headers=headers
         )
 
-    # --- patrols ----------------------------------------------------------------------------------------------------
+    return [
+        ("/cases/{case}/photos", "POST", add_photo),
+        ("/photos/{photo}", "GET", photo),
+        ("/patrols/{patrol}/photos", "POST", add_patrol_photo),
+    ]
+
+
+def _patrols(desk: Desk) -> list[Address]:
+    """Patrols: the list, a new one, one."""
 
     async def patrols(request: Request) -> Response:
         only(request, "water", "unit", "from", "to", "limit")
@@ -296,7 +324,7 @@ def routes(datastore: DataStore, chips: ChipRenderer | None = None) -> list[Rout
 
     async def record_patrol(request: Request) -> Response:
         only(request)
-        editor = editor_of(settings, request, READ_ONLY)
+        editor = editor_of(desk.datastore.settings, request, READ_ONLY)
         given = read_request(PatrolRequest, await json_body(request))
         made = await run_in_threadpool(desk.record_patrol, given, editor)
         headers = {"Location": f"{PATH}/patrols/{made.id}"}
@@ -307,16 +335,24 @@ def routes(datastore: DataStore, chips: ChipRenderer | None = None) -> list[Rout
         found = await run_in_threadpool(desk.patrol, _number(request, "patrol"))
         return json_answer(found, media_type=GEOJSON)
 
-    # --- register, assessment, ledger -------------------------------------------------------------------------------
+    return [
+        ("/patrols", "GET", patrols),
+        ("/patrols", "POST", record_patrol),
+        ("/patrols/{patrol}", "GET", patrol),
+    ]
+
+
+def _figures(desk: Desk) -> list[Address]:
+    """Register of waters, assessment, ledger."""
 
     async def waters(request: Request) -> Response:
         only(request)
-        return json_answer(await run_in_threadpool(register.waters, datastore, desk.store, desk.rules, utc_now()))
+        return json_answer(await run_in_threadpool(register.waters, desk.datastore, desk.store, desk.rules, utc_now()))
 
     async def water(request: Request) -> Response:
         only(request)
         name = request.path_params["name"][:100]
-        found = await run_in_threadpool(register.water_file, datastore, desk.store, desk.rules, name, utc_now())
+        found = await run_in_threadpool(register.water_file, desk.datastore, desk.store, desk.rules, name, utc_now())
         return json_answer(found)
 
     async def assess(request: Request) -> Response:
@@ -366,25 +402,17 @@ def routes(datastore: DataStore, chips: ChipRenderer | None = None) -> list[Rout
         request.path_params["ending"] = "docx"
         return await export(request)
 
-    table = [
-        ("", "GET", root),
-        ("/api", "GET", api),
-        ("/cases", "GET", cases),
-        ("/cases", "POST", issue),
-        ("/cases/{case}", "GET", case),
-        ("/cases/{case}/steps", "POST", step),
-        ("/cases/{case}/photos", "POST", add_photo),
-        ("/photos/{photo}", "GET", photo),
-        ("/candidates", "GET", candidates),
-        ("/alerts", "GET", alerts),
-        ("/patrols", "GET", patrols),
-        ("/patrols", "POST", record_patrol),
-        ("/patrols/{patrol}", "GET", patrol),
-        ("/patrols/{patrol}/photos", "POST", add_patrol_photo),
+    return [
         ("/waters", "GET", waters),
         ("/waters/{name}", "GET", water),
         ("/assessment", "GET", assess),
         ("/ledger.xlsx", "GET", excel),
         ("/ledger.docx", "GET", word),
     ]
+
+
+def routes(datastore: DataStore, chips: ChipRenderer | None = None) -> list[Route]:
+    """Routes over one data store; `chips` draws the scenes that alerts name."""
+    desk = Desk(datastore, chips)
+    table = [*_overview(desk), *_cases(desk), *_photos(desk), *_patrols(desk), *_figures(desk)]
     return [Route(f"{PATH}{path}", endpoint, methods=[method]) for path, method, endpoint in table]

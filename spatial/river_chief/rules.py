@@ -10,6 +10,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from spatial.catalog import Text
+from spatial.errors import InvalidParameter
 from spatial.rule_files import read_rule_file
 
 __all__ = ["PHOTO_BOUND", "DeskRules", "Kind", "Severity", "StateRule", "StepRule", "read_desk_rules"]
@@ -219,6 +220,15 @@ class DeskRules(_Rule):
     def is_candidate_layer(self, layer_id: str) -> bool:
         """True if features of the layer may be issued as cases."""
         return layer_id != self.layers.cases and any(fnmatch(layer_id, p) for p in self.layers.candidates)
+
+    def require_candidate_layer(self, layer_id: str) -> None:
+        """Raise `InvalidParameter` for a layer of which no feature may be issued as a case."""
+        if not self.is_candidate_layer(layer_id):
+            raise InvalidParameter(
+                f"图层 {layer_id[:60]!r} 不是候选图层；可用的见 rules/river_chief.yml 的 layers.candidates",
+                f"layer {layer_id[:60]!r} is no layer of candidates; see layers.candidates in rules/river_chief.yml",
+                parameter="layer",
+            )
 
 
 def read_desk_rules(layers_dir: Path) -> DeskRules:

@@ -24,7 +24,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from spatial.catalog import Band, Layer, Source, Synthetic, Text
+from spatial.catalog import LAYER_ID, Band, Layer, Source, Synthetic, Text
 from spatial.errors import InvalidParameter, LayerNotFound, SourceUnreadable
 
 __all__ = [
@@ -40,7 +40,7 @@ __all__ = [
     "write_document",
 ]
 
-_ID = re.compile(r"^[a-z][a-z0-9-]{0,50}$")
+_ID = re.compile(LAYER_ID)
 _ALIASES = {
     "swir16": "swir1",
     "swir22": "swir2",
@@ -239,7 +239,7 @@ def check_id(collection_id: str) -> str:
     ------
     InvalidParameter
     """
-    if not _ID.match(collection_id):
+    if not _ID.fullmatch(collection_id):
         raise InvalidParameter(
             f"影像集编号 {collection_id!r} 不合法：小写字母开头，只用小写字母、数字与连字符，至多 51 个",
             f"{collection_id!r} cannot name a collection: lower-case letters, digits and hyphens, a letter first, at most 51",
@@ -251,7 +251,7 @@ def check_id(collection_id: str) -> str:
 
 def collection_ids(folder: Path) -> list[str]:
     """Ids of the collections below the scenes folder, in alphabetical order; none where the folder does not exist."""
-    return [path.parent.name for path in sorted(folder.glob("*/collection.json")) if _ID.match(path.parent.name)]
+    return [path.parent.name for path in sorted(folder.glob("*/collection.json")) if _ID.fullmatch(path.parent.name)]
 
 
 _READ: dict[Path, tuple[tuple[int, ...], SceneCollection]] = {}
@@ -269,7 +269,7 @@ def open_collection(folder: Path, collection_id: str) -> SceneCollection:
         If the collection's own document is not JSON, or none of its items can be used.
     """
     place = folder / collection_id
-    if not _ID.match(collection_id) or not (place / "collection.json").is_file():
+    if not _ID.fullmatch(collection_id) or not (place / "collection.json").is_file():
         have = collection_ids(folder)
         raise LayerNotFound(
             f"没有影像集 {collection_id!r}，现有：{'、'.join(have) or '无（请运行 make demo 或 onemap scenes add）'}",

@@ -21,7 +21,7 @@ CONFORMANCE: tuple[str, ...] = (
         f"https://api.stacspec.org/v1.0.0/{c}"
         for c in ("core", "collections", "ogcapi-features", "item-search", "browseable")
     ),
-    *(f"https://api.stacspec.org/v1.0.0/item-search#{c}" for c in ("sort", "fields")),
+    *(f"https://api.stacspec.org/v1.0.0/item-search#{c}" for c in ("sort", "fields", "query")),
     *(f"https://api.stacspec.org/v1.0.0/ogcapi-features#{c}" for c in ("sort", "fields")),
     *(f"https://api.stacspec.org/v1.0.0-rc.3/{c}#filter" for c in ("item-search", "ogcapi-features")),
     *(f"{_OGC}/ogcapi-features-1/1.0/conf/{c}" for c in ("core", "oas30", "geojson")),
@@ -205,6 +205,7 @@ def _parameters() -> dict[str, dict[str, Any]]:
         _query("collections", "集合 / collections", _WORDS),
         _query("ids", "条目编号 / ids of items", _WORDS),
         _query("intersects", "GeoJSON 几何 / GeoJSON geometry", _TEXT),
+        _query("query", '条件，JSON / conditions, JSON: {"version": {"eq": "2026.1"}}', _TEXT),
         _query("f", "返回格式 / format", {"type": "string", "enum": ["json", "html"]}),
         _query("lang", "网页语言 / language of pages", {"type": "string", "enum": ["zh", "en"]}),
     ]
@@ -276,7 +277,7 @@ def openapi_document(base: str, *, editing: bool) -> dict[str, Any]:
     parameters = _parameters()
     common = [_ref("parameters", n) for n in ("limit", "bbox", "datetime", "filter", "filter-lang", "filter-crs")]
     common += [_ref("parameters", n) for n in ("sortby", "fields", "token")]
-    more = [_ref("parameters", n) for n in ("collections", "ids", "intersects")]
+    more = [_ref("parameters", n) for n in ("collections", "ids", "intersects", "query")]
     thing = {"type": "object"}
     page = _ref("schemas", "itemCollection")
     collection = _path("collectionId")
@@ -379,6 +380,7 @@ def _schemas() -> dict[str, Any]:
                 "bbox": {**numbers, "minItems": 4, "maxItems": 6},
                 "datetime": _TEXT,
                 "intersects": {"type": "object"},
+                "query": {"type": "object", "additionalProperties": {"type": "object"}},
                 "ids": _WORDS,
                 "collections": _WORDS,
                 "filter": {"type": "object"},

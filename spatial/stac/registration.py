@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from spatial.catalog import Band, Layer, Source, Synthetic, Text
+from spatial.catalog import LAYER_ID, Band, Layer, Source, Synthetic, Text
 from spatial.errors import DataError, FeatureNotFound, InvalidParameter, PreconditionFailed, SourceUnreadable
 from spatial.stac.items import RESULTS, Scene, both, file_path, gathered, instant, item_document
 from spatial.store.editing import merge_patch
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Request", "register", "replace", "withdraw"]
 
-_ID = re.compile(r"[a-z][a-z0-9-]{0,50}")
 _GRADES = ("公开", "内部", "敏感")
 _OURS = frozenset(
     {
@@ -349,7 +348,7 @@ def register(datastore: DataStore, request: Request) -> Scene:
     """
     item = _checked(request.item)
     layer_id = item.get("id")
-    if not isinstance(layer_id, str) or not _ID.fullmatch(layer_id):
+    if not isinstance(layer_id, str) or not re.fullmatch(LAYER_ID, layer_id):
         raise _fault(
             "id", "应由小写字母、数字和连字符组成，以字母开头，至多 51 字符",
             "must be lower-case letters, digits and hyphens, a letter first, at most 51", layer_id,

@@ -1,6 +1,6 @@
 """Item search (条目检索): parameters of GET and POST, the CQL2 filter, order, pages by token, and the fields to answer.
 
-Source: STAC API 1.0.0 (item search), extensions filter 1.0.0-rc.3, sort 1.0.0, fields 1.0.0.
+Source: STAC API 1.0.0 (item search), extensions filter 1.0.0-rc.3, sort 1.0.0, fields 1.0.0, query 1.0.0.
 """
 
 from __future__ import annotations
@@ -61,10 +61,11 @@ SORTABLES = ("id", "collection", "datetime", "created", "updated", "title", "ver
 ITEMS_PARAMETERS = (
     "limit", "bbox", "datetime", "filter", "filter-lang", "filter-crs", "sortby", "fields", "token", "f", "lang",
 )  # fmt: skip
-SEARCH_PARAMETERS = ("collections", "ids", "intersects", *ITEMS_PARAMETERS)
+SEARCH_PARAMETERS = ("collections", "ids", "intersects", "query", *ITEMS_PARAMETERS)
 DEFAULT_LIMIT, MAX_LIMIT = 10, 1000
 _LISTS = ("collections", "ids", "sortby", "fields")
 _MOST = 1000
+_MOST_RULES = 100
 _INSTANT = re.compile(r"(\d{4}-\d{2}-\d{2})[Tt](\d{2}:\d{2}:\d{2})(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
 
 
@@ -132,11 +133,15 @@ def read_query(items: Sequence[tuple[str, str]], allowed: Sequence[str]) -> dict
         if not re.fullmatch(r"\+?\d{1,9}", found["limit"], re.ASCII):
             raise _invalid("limit", "应为正整数", "must be a positive integer", found["limit"])
         found["limit"] = int(found["limit"])
-    if "intersects" in found:
-        try:
-            found["intersects"] = json.loads(found["intersects"])
-        except (ValueError, RecursionError):
-            raise _invalid("intersects", "应为 GeoJSON 几何", "must be a GeoJSON geometry") from None
+    for name, zh, en in (
+        ("intersects", "应为 GeoJSON 几何", "must be a GeoJSON geometry"),
+        ("query", "应为 JSON 对象", "must be a JSON object"),
+    ):
+        if name in found:
+            try:
+                found[name] = json.loads(found[name])
+            except (ValueError, RecursionError):
+                raise _invalid(name, zh, en) from None
     if "sortby" in found:
         found["sortby"] = [
             {"field": part.lstrip("+- "), "direction": "desc" if part.startswith("-") else "asc"}
@@ -184,9 +189,7 @@ def read_search(body: Mapping[str, Any], *, collection: str | None = None) -> Se
     if body.get("datetime") is not None:
         wanted = _interval(body["datetime"])
         tests.append(lambda scene: scene.span.start <= wanted.end and scene.span.end >= wanted.start)
-    condition = _filter(body)
-    if condition is not None:
-        tests.append(condition)
+    tests += [condition for condition in (_filter(body), _queried(body.get("query"))) if condition is not None]
     return SearchRequest(tuple(tests), _sort(body), _limit(body), _token(body), _fields(body))
 
 
@@ -316,6 +319,66 @@ def _filter(body: Mapping[str, Any]) -> Callable[[Any], bool] | None:
     )
 
 
+_QUERY = {"eq": "=", "neq": "<>", "lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
+_TEXT_QUERY = {"startsWith": "{}%", "endsWith": "%{}", "contains": "%{}%"}
+
+
+def _queried(query: Any) -> Callable[[Any], bool] | None:
+    """Test of the ``query`` member, by the rules of the CQL2 filter that says the same."""
+    if query is None:
+        return None
+    operators = [*_QUERY, *_TEXT_QUERY, "in"]
+    if not isinstance(query, dict) or not all(isinstance(rules, dict) for rules in query.values()):
+        raise _invalid(
+            "query",
+            '应写作 {"字段": {"运算": 值}}，例：{"version": {"eq": "2026.1"}}',
+            'must read {"field": {"operator": value}}, for example {"version": {"eq": "2026.1"}}',
+        )
+    if sum(len(rules) for rules in query.values()) > _MOST_RULES:
+        raise _invalid("query", f"至多 {_MOST_RULES} 个条件", f"takes at most {_MOST_RULES} conditions")
+    conditions: list[dict[str, Any]] = []
+    for name, rules in query.items():
+        short = name.removeprefix("properties.")
+        for operator, value in rules.items():
+            if operator not in operators:
+                raise _invalid(
+                    "query",
+                    f"没有运算 {operator[:40]!r}，可用：{'、'.join(operators)}",
+                    f"has no operator {operator[:40]!r}; use one of {', '.join(operators)}",
+                )
+            conditions.append(_rule(short, operator, value))
+    if not conditions:
+        return None
+    document = conditions[0] if len(conditions) == 1 else {"op": "and", "args": conditions}
+    return compile_record_filter(
+        parse_filter(document, "cql2-json"), QUERYABLES, scene_value, subject=("STAC 条目", "STAC items")
+    )
+
+
+def _rule(name: str, operator: str, value: Any) -> dict[str, Any]:
+    """One condition of ``query`` as CQL2 JSON."""
+    kind, left = QUERYABLES.get(name), {"property": name}
+    listed = operator == "in"
+    if (listed != isinstance(value, list)) or (listed and not 0 < len(value) <= _MOST):
+        raise _invalid("query", f"的运算 in 需要 1–{_MOST} 个值，其他运算一个值",
+                       f"operator in takes a list of 1 to {_MOST} values, every other operator one value")  # fmt: skip
+    values = value if listed else [value]
+    if not all(isinstance(one, str | int | float) for one in values):
+        raise _invalid("query", "的值应为文本、数或真假", "values must be texts, numbers or booleans")
+    if operator in _TEXT_QUERY:
+        if not isinstance(value, str):
+            raise _invalid("query", f"的运算 {operator} 需要文本", f"operator {operator} takes a text", value)
+        if kind == "strings" and operator == "contains":
+            return {"op": "a_contains", "args": [left, [value]]}
+        escaped = re.sub(r"([\\%_])", r"\\\1", value)
+        return {"op": "like", "args": [left, _TEXT_QUERY[operator].format(escaped)]}
+    if kind in ("datetime", "interval"):
+        values = [{"timestamp": one} for one in values]
+    if listed:
+        return {"op": "in", "args": [left, values]}
+    return {"op": _QUERY[operator], "args": [left, values[0]]}
+
+
 def scene_value(scene: Item, name: str) -> Any:
     """Value of a queryable."""
     from spatial.stac.items import both, licence
@@ -355,8 +418,8 @@ def scene_value(scene: Item, name: str) -> Any:
         case "proj:epsg" | "proj:code" if layer.kind != "scenes":
             return 4490 if name == "proj:epsg" else "EPSG:4490"
     brought = scene.brought.get(name)
-    fits = {"number": (int, float), "string": str, "strings": list}[QUERYABLES[name]]
-    return brought if isinstance(brought, fits) else None  # type: ignore[arg-type]
+    types: dict[str, type | tuple[type, ...]] = {"number": (int, float), "string": str, "strings": list}
+    return brought if isinstance(brought, types[QUERYABLES[name]]) else None
 
 
 # --- pages ------------------------------------------------------------------------------------------------------------
@@ -390,7 +453,7 @@ def run_search(scenes: Sequence[Item], wanted: SearchRequest) -> Found:
     """
     found = [scene for scene in scenes if all(test(scene) for test in wanted.tests)]
     for name, descending in reversed(wanted.sort):
-        found.sort(key=lambda scene, name=name: _sort_value(scene, name), reverse=descending)  # type: ignore[misc]
+        found.sort(key=lambda scene: _sort_value(scene, name), reverse=descending)
     start = 0
     if wanted.token is not None:
         places = [_place(scene) for scene in found]

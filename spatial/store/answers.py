@@ -78,8 +78,6 @@ class FeatureTexts(Sequence[str]):
     def __eq__(self, other: object) -> bool:
         return self._all() == (other._all() if isinstance(other, FeatureTexts) else other)
 
-    __hash__ = None  # type: ignore[assignment]
-
 
 def joined_page(fids: bytes | None, features: bytes | None, query: ItemQuery) -> Page:
     """Page of a statement that gives all ids and all texts as one value each."""

@@ -14,16 +14,28 @@ from typing import TYPE_CHECKING, Any
 
 from spatial.crs import CRS84
 from spatial.store.coverage_grid import CoverageGrid, Interpolation, Region, outside, plan_grid, project_box
-from spatial.store.raster import SAFE_GDAL, PublishedRaster, cells_at, open_raster, opened_raster
+from spatial.store.raster import SAFE_GDAL, PublishedRaster, cells_at, open_raster, opened_raster, reading
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["STRIP_VALUES", "Packing", "area_cells", "decode", "packing", "read_grid", "read_strips", "sample_points"]
+__all__ = [
+    "EXACT_VALUES",
+    "STRIP_VALUES",
+    "Packing",
+    "area_cells",
+    "decode",
+    "packing",
+    "read_grid",
+    "read_strips",
+    "sample_points",
+]
 
 STRIP_VALUES = 2_000_000
 """Values that are read at a time: 16 MB of float64."""
+EXACT_VALUES = 50_000_000
+"""Most values (cells × bands) of the file that one answer is computed from; about a second of GDAL's warper."""
 
 
 @contextmanager
@@ -41,7 +53,7 @@ def _sources(grid: CoverageGrid) -> Iterator[list[tuple[Any, list[int]]]]:
             return
         found = []
         for method in dict.fromkeys(grid.methods):
-            dataset = stack.enter_context(_overview(grid, method))
+            dataset = stack.enter_context(_overview(grid, method, grid.methods.count(method)))
             warped = WarpedVRT(
                 dataset,
                 crs=f"EPSG:{grid.crs.srid if grid.crs.projected else 4490}",
@@ -58,8 +70,12 @@ def _sources(grid: CoverageGrid) -> Iterator[list[tuple[Any, list[int]]]]:
         yield found
 
 
-def _overview(grid: CoverageGrid, method: Interpolation) -> Any:
-    """The file, or the overview that is still at least as fine as the answer (means, or most frequent classes)."""
+def _overview(grid: CoverageGrid, method: Interpolation, bands: int) -> Any:
+    """The file itself; of a part with over `EXACT_VALUES` values the finest overview that has fewer.
+
+    A mean of overview cells is no mean of the cells where the sizes are no multiples, and the most frequent class of most
+    frequent classes is often another one: with half-size overviews up to a quarter of the cells differ.
+    """
     import rasterio
 
     dataset = opened_raster(grid.raster.path)
@@ -68,15 +84,17 @@ def _overview(grid: CoverageGrid, method: Interpolation) -> Any:
         return dataset
     bounds = project_box(grid.bounds, grid.crs, CRS84)
     west, south, east, north = grid.raster.extent
-    factor = min(
-        (bounds[2] - bounds[0]) / grid.width / ((east - west) / grid.raster.width),
-        (bounds[3] - bounds[1]) / grid.height / ((north - south) / grid.raster.height),
-    )
+    columns = (bounds[2] - bounds[0]) / ((east - west) / grid.raster.width)
+    rows = (bounds[3] - bounds[1]) / ((north - south) / grid.raster.height)
+    values = min(columns, grid.raster.width) * min(rows, grid.raster.height) * bands
+    factor = min(columns / grid.width, rows / grid.height)
+    # Never coarser than the answer.
     usable = [level for level, size in enumerate(levels) if size <= factor]
-    if not usable:
+    if values <= EXACT_VALUES or not usable:
         return dataset
     dataset.close()
-    return rasterio.open(grid.raster.path, driver="GTiff", overview_level=usable[-1])
+    enough = [level for level in usable if values / levels[level] ** 2 <= EXACT_VALUES]
+    return rasterio.open(grid.raster.path, driver="GTiff", overview_level=(enough or usable[-1:])[0])
 
 
 def read_strips(grid: CoverageGrid) -> Iterator[tuple[int, NDArray[Any]]]:
@@ -90,7 +108,8 @@ def read_strips(grid: CoverageGrid) -> Iterator[tuple[int, NDArray[Any]]]:
     rows = max(1, STRIP_VALUES // (grid.width * len(grid.bands)))
     if rows >= 512:
         rows -= rows % 512  # whole blocks of the file
-    with _sources(grid) as sources:
+    # Between the strips the reader's own errors pass: only what happens while the file is read is its fault.
+    with reading(grid.raster), _sources(grid) as sources:
         for first in range(0, grid.height, rows):
             count = min(rows, grid.height - first)
             strip = np.empty((len(grid.bands), count, grid.width), dtype=grid.raster.dtype)
@@ -123,7 +142,7 @@ class Packing:
 
 def packing(raster: PublishedRaster) -> tuple[Packing, ...]:
     """Scale and offset of every band."""
-    with open_raster(raster.path) as dataset:
+    with reading(raster), open_raster(raster.path) as dataset:
         return tuple(Packing(float(s), float(o)) for s, o in zip(dataset.scales, dataset.offsets, strict=True))
 
 
@@ -161,7 +180,7 @@ def sample_points(
     filler = np.asarray(raster.nodata).astype(raster.dtype)
     found = np.full((len(bands), rows.size), filler, dtype=raster.dtype)
     blocks = np.where(inside, (rows // 512) * (raster.width // 512 + 1) + cols // 512, -1)
-    with open_raster(raster.path) as dataset:
+    with reading(raster), open_raster(raster.path) as dataset:
         for block in np.unique(blocks[inside]):
             here = np.flatnonzero(blocks == block)
             r0, c0 = int(rows[here].min()), int(cols[here].min())

@@ -47,6 +47,11 @@ SPATIAL = {
 ALLOWED = ["and", "or", "not", *COMPARISONS, "like", "between", "in", "isNull", "casei", "accenti", *ARITHMETIC]
 ALLOWED += [*SPATIAL, *TEMPORAL]
 EXACT_FLOAT = 2**53
+MAX_VALUE, MAX_SQL = 64 * 1024, 1024 * 1024
+"""Most characters of SQL of one operand, and of all comparisons: ``^`` and ``%`` name an operand more than once, so that a
+short chain of them would grow until the process ends."""
+MAX_ITEMS = 1_000
+"""Most items of IN, and most pairs of members of two geometry collections."""
 
 
 def compile_filter(cql2: Mapping[str, Any], layer: Layer, parameters: Parameters, filter_crs: ServedCRS) -> str:
@@ -89,6 +94,7 @@ class _Compiler:
         self.dialect: Dialect = parameters.dialect
         self.filter_crs = filter_crs
         self._depth = 0
+        self._written = 0
 
     # --- errors ---------------------------------------------------------------------------------------------------
 
@@ -246,8 +252,16 @@ class _Compiler:
                     raise self.error(f"{op} 只用于数值", f"{op} takes numbers only")
             float_type = self.dialect.types["number"]
             a, b = (f"({self.bound(o, 'number')})::{float_type}" for o in operands)
+            self._check_length(len(a) + len(b), MAX_VALUE)
             return _Operand("number", _arithmetic(op, a, b))
         raise self._not_allowed(op)
+
+    def _check_length(self, length: int, limit: int) -> None:
+        if length > limit:
+            raise self.error(
+                "表达式过于复杂，请减少 ^、% 的嵌套或比较的个数",
+                "too complex: nest fewer ^ and %, or compare fewer values",
+            )
 
     def bound(self, operand: _Operand, kind: Kind) -> str:
         """SQL of an operand; a literal is bound as `kind`."""
@@ -263,6 +277,12 @@ class _Compiler:
     # --- comparisons ----------------------------------------------------------------------------------------------
 
     def compare(self, op: str, left: _Operand, right: _Operand) -> str:
+        sql = self._comparison(op, left, right)
+        self._written += len(sql)
+        self._check_length(self._written, MAX_SQL)
+        return sql
+
+    def _comparison(self, op: str, left: _Operand, right: _Operand) -> str:
         left, right = self._read_as(left, right), self._read_as(right, left)
         kinds = {left.kind, right.kind}
         if "geometry" in kinds:
@@ -327,6 +347,8 @@ class _Compiler:
         value, items = self._exactly("in", args, 2)
         if not isinstance(items, list):
             raise self.error("IN 应有一个列表", "IN takes a list")
+        if len(items) > MAX_ITEMS:
+            raise self.error(f"IN 最多 {MAX_ITEMS} 项", f"IN takes at most {MAX_ITEMS} items")
         operand = self.scalar(value)
         if operand.is_literal:
             # Bound once, or every item would bind it again.
@@ -372,6 +394,11 @@ class _Compiler:
                     raise self.error(f"{op} 不接受 GEOMETRYCOLLECTION", f"{op} does not take a GEOMETRYCOLLECTION")
                 members = list(geometry.geoms)
             choices.append([self.parameters.add_geometry(shapely.to_wkb(m)) for m in members])
+        if len(choices[0]) * len(choices[1]) > MAX_ITEMS:
+            raise self.error(
+                f"GEOMETRYCOLLECTION 的成员组合超过 {MAX_ITEMS} 个",
+                f"geometry collections have more than {MAX_ITEMS} members or pairs of members",
+            )
         return [(a, b) for a in choices[0] for b in choices[1]]
 
     def temporal(self, op: str, left: Any, right: Any) -> str:

@@ -128,8 +128,20 @@ class Dialect(ABC):
         """
 
     @abstractmethod
-    def tile(self, source: str, layer: str, attributes: Sequence[tuple[str, str]], bounds: Bounds, srid: int) -> str:
-        """Statement that gives one row: the vector tile and, as a number, how many features it holds."""
+    def tile(
+        self,
+        source: str,
+        layer: str,
+        attributes: Sequence[tuple[str, str]],
+        bounds: Bounds,
+        srid: int,
+        *,
+        mended: bool = False,
+    ) -> str:
+        """Statement that gives one row: the vector tile and, as a number, how many features it holds.
+
+        `mended` makes polygons valid on the grid of the tile first, where the store does not do so by itself.
+        """
 
     def json_value(self, expression: str, kind: str) -> str:
         """JSON text of an attribute; SQL NULL becomes ``null``."""
@@ -228,7 +240,16 @@ class _PostGIS(Dialect):
             f"FROM (SELECT {fid}, {feature} AS feature {chosen}) page"
         )
 
-    def tile(self, source: str, layer: str, attributes: Sequence[tuple[str, str]], bounds: Bounds, srid: int) -> str:
+    def tile(
+        self,
+        source: str,
+        layer: str,
+        attributes: Sequence[tuple[str, str]],
+        bounds: Bounds,
+        srid: int,
+        *,
+        mended: bool = False,
+    ) -> str:
         geometry = "geom_3857" if srid == 3857 else "geom"
         selected = "".join(f", {expression} AS {quote(name)}" for name, expression in attributes)
         # Bound as what they are, both are read once; made of numbers, the box would be made anew for every row.
@@ -300,13 +321,27 @@ class _DuckDB(Dialect):
         page = f"SELECT {', '.join(columns)} {chosen}"
         return f"WITH page AS MATERIALIZED ({page}) SELECT {wanted} FROM page ORDER BY {order}"
 
-    def tile(self, source: str, layer: str, attributes: Sequence[tuple[str, str]], bounds: Bounds, srid: int) -> str:
+    def tile(
+        self,
+        source: str,
+        layer: str,
+        attributes: Sequence[tuple[str, str]],
+        bounds: Bounds,
+        srid: int,
+        *,
+        mended: bool = False,
+    ) -> str:
         geometry = "geom_3857" if srid == 3857 else "geom"
         fields = "".join(f", {_text(name)}: {expression}" for name, expression in attributes)
         west, south, east, north = bounds
         margin = (east - west) * 64 / 4096
         wide = self.envelope((west - margin, south - margin, east + margin, north + margin), srid)
-        clipped = f"ST_AsMVTGeom({geometry}, ST_Extent({self.envelope(bounds, srid)}), 4096, 64, true)"
+        shown = geometry
+        if mended:
+            polygons = f"ST_CollectionExtract(ST_MakeValid({geometry}), 3)"
+            reduced = f"ST_CollectionExtract(ST_ReducePrecision({polygons}, {(east - west) / 4096!r}), 3)"
+            shown = f"CASE WHEN ST_Dimension({geometry}) = 2 THEN {reduced} ELSE {geometry} END"
+        clipped = f"ST_AsMVTGeom({shown}, ST_Extent({self.envelope(bounds, srid)}), 4096, 64, true)"
         # FILTER, not WHERE: a condition below would be pushed down and every geometry clipped twice.
         return (
             f"SELECT ST_AsMVT(t, $1, 4096, '(geom)', '(fid)') FILTER (t['(geom)'] IS NOT NULL), count(t['(geom)']) "

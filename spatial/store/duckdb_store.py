@@ -58,6 +58,7 @@ Rows = list[tuple[Any, ...]]
 MOST_EDITED = 32
 """Edited versions that stay open although nobody reads them."""
 SMALL_BLOCKS_BELOW = 20_000
+"""Features up to which a version that others follow soon is written in small blocks: 0.1 MB a file, not 1.3 MB."""
 LEFT_OVER_S = 6 * 3600
 """Age after which what a killed writer left is removed by the next one."""
 WARM_UP = (
@@ -112,6 +113,8 @@ class DuckDBStore:
         connection.execute(f"LOAD '{str(extension_path()).replace(chr(39), chr(39) * 2)}'")
         # GLOBAL: without it cursors do not inherit the axis order and transforms give inf with no error.
         connection.execute("SET GLOBAL geometry_always_xy = true")
+        # A statement of over two seconds would draw a bar on stdout, which is the result of a command or a script.
+        connection.execute("SET enable_progress_bar = false")
         return connection
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
@@ -188,6 +191,10 @@ class DuckDBStore:
     # --- running --------------------------------------------------------------------------------------------------
 
     def _rows(self, cursor: duckdb.DuckDBPyConnection, statement: Statement, table: PublishedTable) -> Rows:
+        with contextlib.closing(cursor):
+            return self._fetched(cursor, statement, table)
+
+    def _fetched(self, cursor: duckdb.DuckDBPyConnection, statement: Statement, table: PublishedTable) -> Rows:
         import duckdb
 
         try:
@@ -210,8 +217,6 @@ class DuckDBStore:
                 f"query on layer {table.layer.id} needs more than ONEMAP_DUCKDB_MEMORY={self._memory}",
                 layer=table.layer.id,
             ) from error
-        finally:
-            cursor.close()
 
     async def _async(self, work: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         loop = asyncio.get_running_loop()
@@ -274,7 +279,21 @@ class DuckDBStore:
         self, cursor: duckdb.DuckDBPyConnection, table: PublishedTable, tms: str, z: int, x: int, y: int
     ) -> bytes:
         source = self._source(table, tile_source(table, tms, z))
-        tile, count = self._rows(cursor, tile_statement(DUCKDB, source, table, tms, z, x, y), table)[0]
+        with contextlib.closing(cursor):
+            try:
+                found = self._fetched(cursor, tile_statement(DUCKDB, source, table, tms, z, x, y), table)
+            except InvalidFilter:
+                # ST_AsMVTGeom clips on the grid of the tile; a polygon that crosses itself there ends the whole statement.
+                statement = tile_statement(DUCKDB, source, table, tms, z, x, y, mended=True)
+                try:
+                    found = self._fetched(cursor, statement, table)
+                except InvalidFilter as error:
+                    raise StoreUnavailable(
+                        f"图层 {table.layer.id} 的瓦片 {tms}/{z}/{x}/{y} 中有无法裁剪的图形",
+                        f"tile {tms}/{z}/{x}/{y} of layer {table.layer.id} holds a geometry that cannot be clipped",
+                        layer=table.layer.id,
+                    ) from error
+        [(tile, count)] = found
         return bytes(tile) if count else b""
 
     def page(self, table: PublishedTable, query: ItemQuery) -> Page:
@@ -318,11 +337,17 @@ class DuckDBStore:
     # --- writing --------------------------------------------------------------------------------------------------
 
     def publish(self, layer: Layer, version: str, frame: geopandas.GeoDataFrame) -> PublishedTable:
+        return self._publish(layer, version, frame, often=layer.editable or layer.series is not None)
+
+    def _publish_often(self, layer: Layer, version: str, frame: geopandas.GeoDataFrame) -> PublishedTable:
+        # Not every layer that gets edits is editable by a caller: the cases of the river chiefs change by their workflow.
+        return self._publish(layer, version, frame, often=True)
+
+    def _publish(self, layer: Layer, version: str, frame: geopandas.GeoDataFrame, *, often: bool) -> PublishedTable:
         prepared = prepare(layer, frame)
         levels = generalise(layer, prepared)
         name = table_name(layer.id, version)
-        # Every edit makes a file: one of a few features takes 0.1 MB with small blocks and 1.3 MB without.
-        small = (layer.editable or layer.series is not None) and len(prepared.fids) <= SMALL_BLOCKS_BELOW
+        small = often and len(prepared.fids) <= SMALL_BLOCKS_BELOW
         with self._new_file(name) as path, self._writing(path, "BLOCK_SIZE 16384" if small else "") as connection:
             _write_features(connection, layer, prepared)
             for level in levels:
@@ -344,7 +369,7 @@ class DuckDBStore:
         self, table: PublishedTable, edit: int, changes: Sequence[RowChange], published: Callable[[int], bool]
     ) -> PublishedTable:
         statement = frame_statement(DUCKDB, self._source(table), table, None)
-        return republished(self, table, edit, self._rows(self._cursor(), statement, table), changes)
+        return republished(self._publish_often, table, edit, self._rows(self._cursor(), statement, table), changes)
 
     @contextlib.contextmanager
     def _writing(self, path: Path, options: str) -> Iterator[duckdb.DuckDBPyConnection]:

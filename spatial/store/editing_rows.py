@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from spatial.store.published_frame import read_frame
-from spatial.store.vector import PublishedTable, RowChange, VectorStore
+from spatial.store.vector import PublishedTable, RowChange
 
 if TYPE_CHECKING:
     import geopandas
+
+    from spatial.catalog import Layer
 
 __all__ = ["changed_frame", "republished"]
 
@@ -28,13 +30,13 @@ def changed_frame(
 
 
 def republished(
-    store: VectorStore,
+    publish: Callable[[Layer, str, geopandas.GeoDataFrame], PublishedTable],
     table: PublishedTable,
     edit: int,
     rows: Sequence[tuple[Any, ...]],
     changes: Sequence[RowChange],
 ) -> PublishedTable:
     """Publish all rows again with the changes; generalised tables are computed anew."""
-    made = store.publish(table.layer, table.edited_version(edit), changed_frame(table, rows, changes))
+    made = publish(table.layer, table.edited_version(edit), changed_frame(table, rows, changes))
     known = [fid for fid in (table.last_fid, made.last_fid) if fid is not None]
     return replace(made, base=table.base or table.version, edit=edit, last_fid=max(known))

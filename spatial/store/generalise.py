@@ -306,7 +306,11 @@ class _Source:
         before -= before[first][square]
         left = centre[:, 0] - height / 2 + before
         boxes = shapely.box(left, centre[:, 1] - height / 2, left + width, centre[:, 1] + height / 2)
-        return _grouped(boxes, middle, strips.codes, pixel, shapely.multipolygons)
+        merged, codes = _grouped(boxes, middle, strips.codes, pixel, shapely.multipolygons)
+        # Squares larger than their cell overlap: drawn alike, but no valid multipolygon, and DuckDB cannot clip such a one.
+        for number in np.flatnonzero(~shapely.is_valid(merged)):
+            merged[number] = shapely.union_all(shapely.get_parts(merged[number]))
+        return merged, codes
 
     def _table(self, zoom: int, kept: Any, merged: Any, codes: Any, counts: Any = None) -> GeneralisedTable:
         import pandas as pd

@@ -385,7 +385,7 @@ class PostGISStore:
             if edited is not None:
                 return edited
         rows = self._rows(frame_statement(POSTGIS, self._source(table), table, None), table, binary=True)
-        return republished(self, table, edit, rows, changes)
+        return republished(self.publish, table, edit, rows, changes)
 
     def _drop_tables(self, connection: psycopg.Connection[Any], name: str) -> None:
         found = connection.execute(

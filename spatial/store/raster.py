@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spatial.catalog import Layer
-from spatial.errors import CRSMismatch, LayerEmpty, NodataMissing, QualityViolation, SourceUnreadable
+from spatial.errors import CRSMismatch, LayerEmpty, NodataMissing, QualityViolation, SourceUnreadable, StoreUnavailable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,6 +25,8 @@ __all__ = [
     "open_raster",
     "opened_raster",
     "publish_cog",
+    "published_file",
+    "reading",
     "sample",
     "write_cog",
 ]
@@ -114,6 +116,47 @@ def open_raster(path: Path) -> Iterator[Any]:
 
     with rasterio.Env(**SAFE_GDAL), opened_raster(path) as dataset:
         yield dataset
+
+
+@contextmanager
+def reading(raster: PublishedRaster) -> Iterator[None]:
+    """While a published file is read: if it is gone or damaged the layer is out of service, and the caller is not to blame.
+
+    Raises
+    ------
+    StoreUnavailable
+        503, for this layer only.
+    """
+    from rasterio.errors import RasterioError
+
+    try:
+        yield
+    except (SourceUnreadable, RasterioError) as error:
+        raise _gone(raster) from error
+
+
+def _gone(raster: PublishedRaster) -> StoreUnavailable:
+    name = raster.layer.id
+    return StoreUnavailable(
+        f"图层 {name} 版本 {raster.version} 的栅格文件缺失或损坏，其他图层不受影响；请管理员恢复文件",
+        f"the file of layer {name}, version {raster.version}, is missing or damaged; other layers are not affected; "
+        "the operator must restore it",
+        layer=name,
+        version=raster.version,
+    )
+
+
+def published_file(raster: PublishedRaster) -> Path:
+    """The stored COG, to be sent as it is.
+
+    Raises
+    ------
+    StoreUnavailable
+        The file is gone.
+    """
+    if not raster.path.is_file():
+        raise _gone(raster)
+    return raster.path
 
 
 def publish_cog(layer: Layer, version: str, source: Path, folder: Path, *, ready: bool = False) -> PublishedRaster:

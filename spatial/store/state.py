@@ -461,12 +461,6 @@ class State:
         with self.session() as session:
             return session.get(LayerVersion, (layer_id, version))
 
-    def versions_like(self, layer_id: str, prefix: str) -> list[str]:
-        """Names of the versions of a layer that begin with `prefix`."""
-        with self.session() as session:
-            query = select(LayerVersion.version).where(LayerVersion.layer_id == layer_id)
-            return list(session.scalars(query.where(LayerVersion.version.startswith(prefix, autoescape=True))).all())
-
     def close(self) -> None:
         """Give every connection back."""
         if self._reader is not None:

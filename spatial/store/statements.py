@@ -303,8 +303,13 @@ def tile_source(table: PublishedTable, tms: str, z: int) -> str:
     return table.generalised[min(serving)] if serving else ""
 
 
-def tile_statement(dialect: Dialect, source: str, table: PublishedTable, tms: str, z: int, x: int, y: int) -> Statement:
-    """Vector tile of `source` (the full data or a generalised table)."""
+def tile_statement(
+    dialect: Dialect, source: str, table: PublishedTable, tms: str, z: int, x: int, y: int, *, mended: bool = False
+) -> Statement:
+    """Vector tile of `source` (the full data or a generalised table).
+
+    With `mended` polygons are made valid on the grid of the tile first: slower, and no geometry is too odd for it.
+    """
     layer = table.layer
     bounds: Bounds = tile_bounds(tms, z, x, y)
     srid = TILE_MATRIX_SETS[tms]
@@ -315,7 +320,7 @@ def tile_statement(dialect: Dialect, source: str, table: PublishedTable, tms: st
         attributes.append(
             (COUNT_ATTRIBUTE if layer.field(COUNT_ATTRIBUTE) is None else COUNT_COLUMN, f'"{COUNT_COLUMN}"')
         )
-    sql = dialect.tile(source, layer.id, attributes, bounds, srid)
+    sql = dialect.tile(source, layer.id, attributes, bounds, srid, mended=mended)
     return Statement(sql, [layer.id] if dialect.name == "duckdb" else tile_values(table, tms, z, x, y))
 
 

@@ -33,7 +33,6 @@ def refused(answer, *statuses):
         (ITEMS, "limit=0", 400),
         (ITEMS, "limit=-1", 400),
         (ITEMS, "limit=1e3", 400),
-        (ITEMS, "limit=99999999999999999999", 400),
         (ITEMS, "offset=-1", 400),
         (ITEMS, "bbox=200,0,201,1", 400),
         (ITEMS, "bbox=nan,0,1,1", 400),
@@ -108,17 +107,40 @@ def test_the_refusal_of_a_method_names_those_that_the_address_takes(client, meth
     assert client.get("/ogc/processes/echo/executions").status_code == 404
 
 
+def collection(points):
+    return f"GEOMETRYCOLLECTION({', '.join(['POINT(1 2)'] * points)})"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # An operand of ^ or % is named more than once in SQL, so that a short chain would grow without bound.
+        "use = 2" + "^2" * 20,
+        "use" + " % 7" * 60 + " = 1",
+        f"use IN ({','.join(['1'] * 1001)})",
+        # Each member of one collection meets each of the other.
+        f"S_INTERSECTS({collection(40)}, {collection(40)})",
+    ],
+    ids=["powers", "remainders", "items", "collections"],
+)
+def test_a_short_filter_whose_sql_would_be_huge_is_refused(client, text):
+    started = time.monotonic()
+    document = refused(client.get(ITEMS, params={"filter": text}), 400)
+    assert document["parameter"] == "filter"
+    assert time.monotonic() - started < 20
+
+
 @pytest.mark.parametrize("text", ["use^2^2^2 = 1", "((use % 7) % 5) % 3 = 1", "area" + " + 1" * 90 + " = 91.5"])
 def test_arithmetic_that_people_write_is_not_too_complex(client, text):
     assert client.get(ITEMS, params={"filter": text}).json()["features"]
 
 
-def test_a_limit_without_bound_is_lowered_and_an_offset_finds_nothing(client):
+@pytest.mark.requirement("ogcapi-features-1/1.0", "/req/core/fc-limit-definition")
+def test_a_limit_of_any_length_is_lowered(client):
+    # Part C: a limit above the maximum "SHALL NOT result in an error".
     for digits in (19, 40):
         everything = client.get(ITEMS, params={"limit": "9" * digits})
         assert (everything.status_code, everything.json()["numberReturned"]) == (200, 4)
-        nothing = client.get(ITEMS, params={"offset": "9" * digits})
-        assert (nothing.status_code, nothing.json()["numberReturned"]) == (200, 0)
 
 
 @pytest.mark.parametrize("feature", ["01", "-01", "-0", "+1", "1.0", "1e0", "%201"])
@@ -174,10 +196,6 @@ def polygon(vertices):
     return f"S_INTERSECTS(geometry, POLYGON(({', '.join(corners * (vertices // 3))}, {corners[0]})))"
 
 
-def collection(points):
-    return f"GEOMETRYCOLLECTION({', '.join(['POINT(1 2)'] * points)})"
-
-
 def ask(client, path, parameters):
     """GET without the limits of a client: the application gets the query as a server with none would hand it on."""
     from urllib.parse import urlencode
@@ -210,12 +228,6 @@ def ask(client, path, parameters):
         ("100,000 ORs", lambda: " OR ".join(["use = 1"] * 100_000), "cql2-text"),
         ("10^6 vertices", lambda: polygon(1_000_000), "cql2-text"),
         ("100,000 values", lambda: f"use IN ({','.join(['1'] * 100_000)})", "cql2-text"),
-        # Short texts that grow in the making of SQL: an operand of ^ or % is named more than once, each member of one
-        # collection meets each of the other.
-        ("30 powers", lambda: "use = 2" + "^2" * 30, "cql2-text"),
-        ("60 remainders", lambda: "use" + " % 7" * 60 + " = 1", "cql2-text"),
-        ("1,001 values", lambda: f"use IN ({','.join(['1'] * 1001)})", "cql2-text"),
-        ("2,000 × 2,000 points", lambda: f"S_INTERSECTS({collection(2000)}, {collection(2000)})", "cql2-text"),
     ],
 )
 def test_a_huge_filter_is_refused_quickly_and_without_memory(client, name, text, lang):

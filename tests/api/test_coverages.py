@@ -317,6 +317,50 @@ def test_scale_factor_averages_measured_values_and_picks_classes(world: SimpleNa
     assert "slope([ogc-interpolation:average])" in answer.headers["content-interpolation"]
 
 
+def test_means_and_most_frequent_classes_are_those_of_the_cells_and_not_of_overviews(
+    world: SimpleNamespace, ask: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import rasterio
+    from rasterio.transform import from_origin
+
+    from spatial.store import coverage as store_coverage
+
+    side, factor = 1536, 3  # three times 512: large enough for an overview, and no multiple of its size
+    random = np.random.default_rng(5)
+    height, slope = random.uniform(0, 3000, (2, side, side))
+    cover = random.integers(1, 5, (side, side))
+    profile = {
+        "driver": "GTiff", "width": side, "height": side, "count": 3, "dtype": "float32", "nodata": float("nan"),
+        "crs": "EPSG:4490", "transform": from_origin(WEST, NORTH, 1 / 1024, 1 / 1024), "photometric": "minisblack",
+    }  # fmt: skip
+    with rasterio.open(world.folder / "blocks.tif", "w", **profile) as file:
+        file.write(np.stack([height, slope, cover]).astype(np.float32))
+    layer = world.published.catalog["terrain"]
+    layer = layer.model_copy(update={"source": layer.source.model_copy(update={"version": "blocks"})})
+    raster = world.datastore.publish_raster(layer, world.folder / "blocks.tif", current=False)
+    with rasterio.open(raster.path) as file:
+        assert 2 in file.overviews(1)
+
+    def blocks(values: Any) -> Any:
+        count = side // factor
+        cells = values.reshape(count, factor, count, factor).transpose(0, 2, 1, 3)
+        return cells.reshape(count, count, factor * factor)
+
+    query = f"?version=blocks&scale-factor={factor}"
+    means = opened(ask("terrain", f"{query}&properties=slope")).array[0]
+    np.testing.assert_allclose(means, blocks(slope.astype(np.float32)).mean(axis=2), rtol=1e-4)
+    classes = opened(ask("terrain", f"{query}&properties=cover&interpolation=mode")).array[0]
+    counts = np.stack([(blocks(cover) == code).sum(axis=2) for code in range(1, 5)])
+    chosen = np.take_along_axis(counts, classes[None].astype(int) - 1, axis=0)[0]
+    assert (chosen == counts.max(axis=0)).all()
+    # Of more cells than one answer may be computed from: the finest overview that is few enough.
+    monkeypatch.setattr(store_coverage, "EXACT_VALUES", side * side // 4)
+    coarse = opened(ask("terrain", f"{query}&properties=slope")).array[0]
+    assert coarse.shape == means.shape
+    assert np.abs(coarse - means).max() > 0
+    assert coarse.mean() == pytest.approx(means.mean(), rel=0.01)
+
+
 @pytest.mark.requirement("ogcapi-coverages-1/1.0", "/req/coverage-scaling/axes")
 @pytest.mark.requirement("ogcapi-coverages-1/1.0", "/req/coverage-scaling/size")
 @pytest.mark.requirement("ogcapi-coverages-1/1.0", "/req/coverage-scaling/width-and-height")
@@ -579,16 +623,37 @@ def test_vector_layers_have_no_coverage(world: SimpleNamespace) -> None:
     assert problem(world, 404, "nowhere", "")["title"] == "LayerNotFound"
 
 
-def test_a_broken_file_harms_its_own_layer_only(world: SimpleNamespace, ask: Any) -> None:
-    path = world.published.raster("packed").path
+@pytest.mark.parametrize("harm", ["gone", "no GeoTIFF", "cut off"])
+def test_a_broken_file_harms_its_own_layer_only(world: SimpleNamespace, ask: Any, harm: str) -> None:
+    path = world.published.raster("terrain").path
     kept = path.read_bytes()
-    path.write_bytes(b"II*\x00 broken")
+    # A cut file opens, and fails where it is read.
+    left = {"gone": None, "no GeoTIFF": b"II*\x00 broken", "cut off": kept[: len(kept) // 3]}[harm]
+    base = "/ogc/collections/terrain"
+    addresses = [
+        f"{base}/coverage?f={form}{part}"
+        for form in ("GeoTIFF&scale-factor=2", "COG", "NetCDF", "CoverageJSON")
+        for part in ("&bbox=112,30,114,31.5", "&crs=http://www.opengis.net/def/crs/EPSG/0/4547")
+    ]
+    addresses += [
+        f"{base}/position?coords=POINT(112.1 30.2)",
+        f"{base}/area?coords=POLYGON((112 30,114 30,114 31.5,112 30))",
+        f"{base}/trajectory?coords=LINESTRING(112 30.1,114 31.4)",
+        f"{base}/cube?bbox=112,30,114,31.5",
+    ]
+    if harm == "gone":
+        addresses += [f"{base}/coverage", "/api/v1/layers/terrain/file"]
     try:
-        answer = world.client.get("/ogc/collections/packed/coverage?bbox=110,28,112,30")
-        assert answer.status_code in (422, 503)
-        assert answer.json()["title"] == "SourceUnreadable"
+        path.unlink()
+        if left is not None:
+            path.write_bytes(left)
+        for address in addresses:
+            answer = world.client.get(address)
+            assert answer.status_code == 503, (address, answer.status_code, answer.text[:200])
+            assert (answer.json()["title"], answer.json()["layer"]) == ("StoreUnavailable", "terrain")
         ask("relief", "?bbox=112,30,113,31")
     finally:
+        path.unlink(missing_ok=True)
         path.write_bytes(kept)
 
 

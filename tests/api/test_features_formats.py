@@ -375,6 +375,14 @@ def test_a_limit_that_leaves_features_out_says_so_and_leads_on(client):
     assert seen == list(range(401, 5001))
 
 
+def test_the_link_to_the_next_file_stands_by_itself(client):
+    """The format came from Accept; whoever follows the link with another program gets a file too."""
+    answer = client.get("/ogc/collections/grid-points/items?limit=10", headers={"Accept": "text/csv"})
+    link = answer.links["next"]
+    following = client.get(link["url"], headers={"Accept": "*/*"})
+    assert following.headers["content-type"].startswith(link["type"])
+
+
 def test_more_than_a_file_may_hold_is_refused_and_not_cut(client, datastore, monkeypatch):
     monkeypatch.setattr(datastore, "settings", datastore.settings.model_copy(update={"max_export": 1000}))
     for query in ("f=csv", "f=csv&limit=1001", "f=csv&after=10", "f=gpkg&filter=row%20%3C%2020"):

@@ -153,6 +153,7 @@ def test_every_link_of_a_page_leads_somewhere(client: Any) -> None:
         "/ogc/collections/parcels/items?limit=2", "/ogc/collections/parcels/items/1", "/ogc/collections/parcels/tiles",
         "/ogc/collections/parcels/tiles/WebMercatorQuad", "/ogc/collections/relief/map/tiles", "/ogc/processes/echo",
         "/ogc/collections/parcels/queryables", "/ogc/jobs", "/ogc/collections/catalogue/items", "/ogc/openapi?f=html",
+        "/ogc/styles/default/metadata",
     ]  # fmt: skip
     tried: dict[str, str] = {}
     for path in start:
@@ -186,8 +187,9 @@ def test_the_catalogue_leads_to_its_records_and_searches_itself(client: Any) -> 
 
 def test_long_lists_of_conditions_are_folded(client: Any) -> None:
     """A catalogue of many sources names the twelve most frequent; no condition is longer than a line."""
-    from spatial.pages import page_of, render
     from starlette.requests import Request
+
+    from spatial.pages import page_of, render
 
     scope = {"type": "http", "method": "GET", "path": "/ogc/collections/catalogue/items", "query_string": b"", "headers": [],
              "server": ("onemap.test", 80), "scheme": "http", "app": client.app}  # fmt: skip
@@ -223,8 +225,20 @@ def test_lists_whose_entries_have_pages_show_no_nested_tables(client: Any) -> No
         assert "facts-table" not in text[text.index("<h2>") : text.index('class="corner"')], path
 
 
+def test_the_services_that_the_portal_names_answer(client: Any) -> None:
+    from spatial.settings import PROJECT_ROOT
+
+    source = (PROJECT_ROOT / "portal" / "src" / "ui" / "sharepanel.ts").read_text("utf-8")
+    paths = re.findall(r'^  \["[^"]+", "(/[^"]+)"\],$', source, re.MULTILINE)
+    assert len(paths) >= 7
+    assert [path for path in paths if client.get(path, headers={"Accept": "text/html,*/*"}).status_code != 200] == []
+
+
 def test_sortables_are_called_so(client: Any) -> None:
-    assert "可排序字段" in re.search(r"<h1>.*?</h1>", client.get("/ogc/collections/parcels/sortables?f=html&lang=zh").text)[0]
+    assert (
+        "可排序字段"
+        in re.search(r"<h1>.*?</h1>", client.get("/ogc/collections/parcels/sortables?f=html&lang=zh").text)[0]
+    )
 
 
 def test_hostile_names_are_text(client: Any) -> None:

@@ -1,7 +1,9 @@
 """OGC API Maps: pixels by hand in every CRS, sizes and scales, background, several collections, time, what is refused."""
 
+import asyncio
 import io
 import math
+import time
 
 import numpy as np
 import pytest
@@ -191,6 +193,35 @@ def test_a_large_map_is_the_same_as_its_strips_and_has_no_seams(drawn):
             assert tuple(whole[row, 900].tolist()) == (*drawn.codes[4 * (row // 250) + 3], 255)
         else:
             assert tuple(whole[row, 900].tolist()) == GREEN
+
+
+def test_a_map_whose_client_left_is_not_drawn_to_its_end(drawn, monkeypatch):
+    """Six maps of eight megapixels that nobody waits for held the two threads, and with them every map, for a minute."""
+    from tiles.maps import picture
+    from tiles.maps.request import read_map
+    from tiles.raster import TilePool
+
+    strips = []
+
+    def slow(*_):
+        strips.append(time.perf_counter())
+        time.sleep(0.03)
+
+    monkeypatch.setattr(picture, "raster_colours", slow)
+    layer = picture.MapLayer(drawn.datastore.snapshot().published("codes"))
+    wanted = read_map({"width": "4000", "height": "2000", "bbox": "112,30,114,31"}, (112, 30, 114, 32))
+
+    async def leave():
+        pool = TilePool(1)
+        drawing = asyncio.create_task(picture.drawn_map(drawn.datastore, pool, [layer], wanted, "png"))
+        while len(strips) < 2:
+            await asyncio.sleep(0.005)
+        drawing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await drawing
+        return await pool.run(lambda: len(strips))
+
+    assert asyncio.run(leave()) <= 5  # of 31
 
 
 def test_a_small_scale_reads_the_generalised_table(drawn, monkeypatch):

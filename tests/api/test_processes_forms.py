@@ -120,6 +120,18 @@ def test_one_named_output_is_the_output_itself(client):
     assert (number.json(), number.headers["content-type"]) == ([1], "application/json")
 
 
+def test_a_format_that_an_output_has_not_is_refused(client):
+    def asked(form):
+        return client.post(ECHO, json={"inputs": {"message": "a"}, "outputs": {"message": {"format": form}}})
+
+    assert asked({"mediaType": "Text/Plain; charset=utf-8"}).text == "a"
+    assert asked({}).text == "a"
+    for wrong in ({"mediaType": "image/png"}, {"mediaType": 5}, "text/plain", ["text/plain"]):
+        answer = asked(wrong)
+        assert answer.status_code == 400, wrong
+        assert answer.json()["allowed"] == ["text/plain"]
+
+
 @pytest.mark.requirement(
     SUITE,
     "/req/core/process-execute-input-array",

@@ -206,6 +206,9 @@ def test_layer_links_to_its_record(get: Any) -> None:
         ("水位", ["gauges"]),
         ("水位测站", []),  # one pair of three stands in the record
         ("河流水位站", []),
+        ("合成 示例", ["parcels"]),  # «合成示例» in the text: Chinese is written without spaces
+        ("合成　示例", ["parcels"]),
+        ("示例 合成", []),  # in this order only
         ("PARCEL", ["parcels"]),
         ("parcels", ["parcels"]),
         ("ｐａｒｃｅｌ", ["parcels"]),

@@ -333,6 +333,52 @@ def test_pages_by_token(client: Any) -> None:
     assert posted["numberMatched"] == len(whole)
 
 
+@pytest.mark.requirement(SUITE, "item-search#query")
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({"collection": {"eq": "relief"}}, RELIEF),
+        ({"collection": {"eq": "relief"}, "properties.version": {"neq": "1"}}, ["relief_2026-2"]),
+        ({"collection": {"in": ["scene", "nothing"]}}, ["scene_1"]),
+        ({"version": {"startsWith": "2026"}, "collection": {"eq": "relief"}}, ["relief_2026-2"]),
+        ({"id": {"endsWith": "_1"}, "collection": {"contains": "cen"}}, ["scene_1"]),
+        ({"collection": {"contains": "%"}}, []),
+        ({"collection": {"contains": "_"}}, []),
+        ({"proj:epsg": {"gte": 4490, "lte": 4490}, "license": {"eq": "other"}}, ["scene_1"]),
+        ({"synthetic": {"eq": True}}, ["scene_1"]),
+        ({"start_datetime": {"lt": "2019-06-01T00:00:00Z"}}, ["scene_1"]),
+        ({"bands": {"contains": "elevation"}, "version": {"eq": "1"}}, ["relief_1", "scene_1"]),
+        ({}, None),
+    ],
+)
+def test_query(search: Any, client: Any, query: dict[str, Any], expected: list[str] | None) -> None:
+    answer = client.post("/stac/search", json={"query": query})
+    assert answer.status_code == 200, answer.text
+    found = [item["id"] for item in answer.json()["features"]]
+    assert found == (search() if expected is None else expected)
+    assert search(query=json.dumps(query)) == found
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        [], "x", {"version": "1"}, {"nothing": {"eq": 1}}, {"version": {"like": "1"}}, {"version": {"in": "1"}},
+        {"version": {"in": []}}, {"version": {"eq": ["1"]}}, {"version": {"eq": None}}, {"version": {"eq": {}}},
+        {"version": {"startsWith": 1}}, {"created": {"lt": "yesterday"}}, {"created": {"lt": 5}},
+        {"proj:epsg": {"lt": "x"}}, {"geometry": {"eq": "x"}}, {"version": {"in": ["1"] * 1001}},
+        {f"{'properties.' * n}version": {"eq": "1"} for n in range(2)} | {"a": {f"eq{n}": 1 for n in range(100)}},
+    ],
+)  # fmt: skip
+def test_a_wrong_query_is_refused(client: Any, query: Any) -> None:
+    for answer in (
+        client.post("/stac/search", json={"query": query}),
+        client.get("/stac/search", params={"query": json.dumps(query)}),
+    ):
+        assert answer.status_code == 400, answer.text
+        assert answer.json()["detail_en"]
+    assert client.get("/stac/search", params={"query": "{"}).status_code == 400
+
+
 @pytest.mark.requirement(SUITE, "item-search#fields")
 def test_fields(client: Any) -> None:
     def first(text: str) -> dict[str, Any]:

@@ -150,6 +150,31 @@ def test_ramp_interpolates_by_band_and_keeps_nan_clear(client, tms):
     assert picture(client.get(f"/tiles/rain/{tms}/9/{x}/{y}.png")).getpixel((i, j)) == (51, 51, 51, 255)
 
 
+@pytest.mark.requirement("ogcapi-tiles-1/1.0", "/req/png/content", "/req/jpeg/content")
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("image/png", "png"),
+        ("image/jpeg", "jpeg"),
+        ("image/webp", "webp"),
+        ("image/gif, image/webp;q=0.5, image/jpeg;q=0.9", "jpeg"),
+        ("image/avif,image/webp,image/apng,image/*,*/*;q=0.8", "png"),
+        ("*/*", "png"),
+        ("text/html", "png"),
+    ],
+)
+def test_a_map_tile_comes_in_the_encoding_of_the_accept_header(client, accept, kind):
+    x, y, _, _ = pixel_of("CGCS2000Quad", 8, 115.3, 30.9)
+    path = f"/ogc/collections/rain/map/tiles/CGCS2000Quad/8/{y}/{x}"
+    for more in ({}, {"Origin": "https://other.test"}):
+        answer = client.get(path, headers={"Accept": accept, **more})
+        assert answer.status_code == 200
+        assert answer.headers["content-type"] == f"image/{kind}"
+        if kind != "png":
+            assert answer.headers["vary"].startswith("Accept")
+        assert client.get(f"{path}?f=webp", headers={"Accept": accept, **more}).headers["content-type"] == "image/webp"
+
+
 @pytest.mark.parametrize(("ext", "kind"), [("png", "PNG"), ("webp", "WEBP"), ("jpg", "JPEG")])
 def test_formats_and_double_size(client, ext, kind):
     x, y, i, j = pixel_of("CGCS2000Quad", 8, 115.3, 30.9)

@@ -215,8 +215,15 @@ def test_a_new_version_changes_tag_and_bytes_and_the_old_one_stays(store, client
         ("/ogc/collections/towns/tiles/CGCS2000Quad/9/168/837?bbox=1,2,3,4", 400, "f, version"),
         ("/ogc/collections/towns/map/tiles/CGCS2000Quad/9/168/837?f=mvt", 400, "png"),
         ("/tiles/towns/CGCS2000Quad/9/837/168.png?band=x", 400, "no bands"),
+        ("/ogc/collections/towns/tiles/CGCS2000Quad/9/168/837?f=mvt&f=mvt", 400, "f is given twice"),
+        ("/ogc/collections/towns/tiles?f=json&f=html", 400, "f is given twice"),
         ("/ogc/collections/town/tiles", 404, "did you mean towns"),
         ("/ogc/collections/towns/tiles/Nope", 404, "CGCS2000Quad"),
+        ("/ogc/collections/towns/map/tiles/Nope", 404, "CGCS2000_3GK_CM114"),
+        ("/ogc/collections/towns/map/tiles/w/9/209/105", 404, "CGCS2000_3GK_CM114"),
+        ("/ogc/collections/towns/tiles/w/9/209/105", 404, "WorldCRS84Quad, CGCS2000Quad"),
+        ("/ogc/tileMatrixSets/Nope", 404, "CGCS2000_3GK_CM114"),
+        ("/tiles/towns/Nope/9/837/168.png", 404, "CGCS2000Quad, w, c"),
     ],
 )
 def test_refusals_name_what_is_allowed(client, path, status, words):

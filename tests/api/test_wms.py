@@ -107,6 +107,22 @@ def info(drawn, form, **query):
     return answer
 
 
+def test_feature_info_of_a_raster_whose_file_is_gone_is_the_fault_of_the_service(drawn):
+    path = drawn.datastore.snapshot().published("codes").path
+    aside = path.rename(path.with_suffix(".gone"))
+    try:
+        query = {"request": "GetFeatureInfo", "layers": "codes", "query_layers": "codes", "styles": ""}
+        place = {"crs": "EPSG:4490", "bbox": "30,112,31,114", "width": "200", "height": "100", "i": "50", "j": "20"}
+        answer = ask(drawn, **query, **place, info_format="application/json")
+        assert answer.status_code == 503
+        assert "layer codes" in report(answer)[2]
+        assert info(drawn, "application/json", layers="squares", query_layers="squares", i="50", j="20").json()[
+            "features"
+        ]
+    finally:
+        aside.rename(path)
+
+
 def test_feature_info_names_features_and_raster_values(drawn):
     found = info(drawn, "application/json", i="50", j="20").json()
     assert [f["id"] for f in found["features"]] == ["squares.1", "codes.pixel"]

@@ -216,6 +216,7 @@ TILE = "request=GetTile&layer=rain&tilematrixset=c&tilematrix=9&tilerow=1&tileco
         (TILE.replace("set=c", "set=d"), 400, "InvalidParameterValue", "TileMatrixSet", "CGCS2000Quad"),
         (TILE.replace("matrix=9", "matrix=99"), 400, "InvalidParameterValue", "TileMatrix", "out of range"),
         (TILE.replace("matrix=9", "matrix=0"), 400, "InvalidParameterValue", "TileMatrix", "start at 1"),
+        (TILE + "&style=none", 400, "InvalidParameterValue", "Style", "use one of default"),
         (TILE.replace("row=1", "row=a"), 400, "InvalidParameterValue", "TileRow", "integers"),
         (TILE.replace("row=1", "row=256"), 400, "TileOutOfRange", "TileRow", "out of range"),
         (TILE.replace("col=1", "col=512"), 400, "TileOutOfRange", "TileCol", "out of range"),
@@ -235,6 +236,17 @@ def test_refusals_of_key_value_requests_are_exception_reports(client, query, sta
     assert any("\u4e00" <= c <= "\u9fff" for c in text)
 
 
+def test_a_style_is_a_band_and_the_default_is_the_default(client):
+    def red(query):
+        inside = TILE.replace("row=1", "row=83").replace("col=1", "col=419")
+        answer = client.get(f"/tiles/wmts?{inside}{query}")
+        assert answer.status_code == 200, answer.text
+        return np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGB"))[..., 0].max()
+
+    assert red("") == red("&style=") == red("&style=default") == red("&style=jan")
+    assert red("&style=jul") == red("&style=default&band=jul") != red("")
+
+
 def test_an_absent_store_is_no_fault_of_the_request():
     from spatial.errors import StoreUnavailable
     from tiles.wmts import exception_report
@@ -249,6 +261,7 @@ def test_an_absent_store_is_no_fault_of_the_request():
     [
         ("/tiles/wmts/1.0.0/x/default/c/9/1/1.png", 404),
         ("/tiles/wmts/1.0.0/rain/default/c/9/256/1.png", 404),
+        ("/tiles/wmts/1.0.0/rain/none/c/9/1/1.png", 404),
         ("/tiles/rain/c/9/1/256.png", 404),
     ],
 )

@@ -20,7 +20,7 @@ from spatial.store.datastore import DataStore
 
 @pytest.fixture
 def installation(tmp_path, monkeypatch):
-    env = sample.environment(tmp_path)
+    env = sample.environment(tmp_path) | {"SAMPLE_PAUSES_END": str(tmp_path / "go on")}
     for name, value in env.items():
         monkeypatch.setenv(name, value)
     store = DataStore.open(Settings())
@@ -52,6 +52,11 @@ def computing(store, job_id):
     return job, int(job.worker.rpartition("/")[2].split("-")[-2])
 
 
+def end_pauses(env):
+    """Let every run of `sample-lowland` go on without pauses from now on."""
+    Path(env["SAMPLE_PAUSES_END"]).touch()
+
+
 def only_result(store, job):
     """The result layer of the job, which must be the only one."""
     found = [layer for layer in store.snapshot().catalog.values() if layer.provenance]
@@ -70,9 +75,10 @@ def test_killing_the_computing_process_resumes_the_job(installation):
     store, env = installation
     worker = sample.start_worker(env)
     try:
-        job_id = submit(store, pause_s=8)
+        job_id = submit(store, pause_s=300)
         _, pid = computing(store, job_id)
         os.kill(pid, signal.SIGKILL)
+        end_pauses(env)
         job = reaches(store, job_id, "successful", "failed")
         assert (job.status, job.attempt) == ("successful", 2), job.message
         only_result(store, job)
@@ -84,10 +90,13 @@ def test_killing_the_computing_process_resumes_the_job(installation):
 def test_killing_the_worker_program_lets_another_one_resume(installation):
     store, env = installation
     first = sample.start_worker(env)
-    job_id = submit(store, pause_s=8)
-    computing(store, job_id)
+    job_id = submit(store, pause_s=300)
+    _, pid = computing(store, job_id)
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
+    # With its program goes the process that computes; only then may the next attempt run without pauses.
+    sample.wait_for(lambda: not Path(f"/proc/{pid}").exists() or is_zombie(pid))
+    end_pauses(env)
     assert queue.get(store.state, job_id).status == "running"  # nobody could say anything
     second = sample.start_worker(env)
     try:

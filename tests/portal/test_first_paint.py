@@ -103,6 +103,19 @@ def test_pointer_shows_coordinates(portal: Any) -> None:
     assert northing == pytest.approx(3385891.5, abs=60)
 
 
+def test_another_host_is_noticed_and_never_reached(portal: Any) -> None:
+    """What every other test relies on: a name or a number outside has no address here, and asking one is on the list."""
+    hosts = ["http://example.org/", "http://192.0.2.7/", "https://tiles.example.org/1.png", "http://[2001:db8::1]/"]
+    failed: dict[str, Any] = {}
+    portal.page.on("requestfailed", lambda request: failed.update({request.url: request.failure}))
+    ask = "address => fetch(address, { mode: 'no-cors' }).then(() => true, () => false)"
+    assert [portal.page.evaluate(ask, host) for host in hosts] == [False] * 4
+    assert portal.outside == hosts
+    assert failed == dict.fromkeys(hosts, "net::ERR_NAME_NOT_RESOLVED")
+    portal.outside.clear()
+    portal.complaints.clear()
+
+
 def test_javascript_budget(project_root: Path) -> None:
     assets = project_root / "spatial" / "static" / "portal" / "assets"
     total = sum(len(gzip.compress(path.read_bytes())) for path in assets.glob("*.js"))

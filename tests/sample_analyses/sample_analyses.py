@@ -73,11 +73,17 @@ class Lowland:
                 out.write(row, col, values)
                 progress(row / rows, "按块计算 blocks")
             deadline = time.monotonic() + parameters.pause_s * step / rows
-            while time.monotonic() < deadline:
+            while time.monotonic() < deadline and not pauses_are_over():
                 time.sleep(0.05)
                 progress(row / rows, "停顿 pause")
         factor = Factor("elevation", LOWLAND, True, Text(zh="无", en="none"), "test")
         return AnalysisResult(factors=(factor,), tables={"cells": [{"low": low}]})
+
+
+def pauses_are_over() -> bool:
+    """Whether the file named by ``SAMPLE_PAUSES_END`` is there: so a test ends a pause when it has seen what it waited for."""
+    named = os.environ.get("SAMPLE_PAUSES_END")
+    return bool(named) and Path(named).exists()
 
 
 class Failing(Lowland):

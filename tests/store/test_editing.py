@@ -327,3 +327,31 @@ def test_a_publication_meanwhile_is_not_undone(
     assert _names(datastore, _table(datastore))[10] == "kept"
     with pytest.raises(PreconditionFailed):
         _edit(datastore, "update", 10, {"properties": {"name": "late"}}, tag)
+
+
+def test_an_edit_takes_little_disk_though_no_caller_may_edit_the_layer(tmp_path: Any, make_layer: Any) -> None:
+    """The cases of the river chiefs: not ``editable``, yet every step of their workflow is a version of its own."""
+    from spatial.store.vector import open_vector_store
+
+    store = open_vector_store(Settings(store="duckdb", var_dir=tmp_path))
+    try:
+        first = store.publish(make_layer("discs", FIELDS), "1", _frame())
+        (known,) = store.folder.glob("*.duckdb")
+        edited = store.edit(first, 1, [RowChange(10, None)], lambda number: False)
+        (added,) = set(store.folder.glob("*.duckdb")) - {known}
+        assert edited.count == first.count - 1 == store.count(edited, ItemQuery())
+        assert added.stat().st_size < 300_000 < known.stat().st_size
+    finally:
+        store.close()
+
+
+def test_nothing_is_drawn_on_stdout(tmp_path: Any) -> None:
+    """DuckDB holds a program without a file (``python -c``, a notebook) for a terminal and draws a bar of progress there."""
+    told = (
+        "from spatial.settings import Settings; from spatial.store.duckdb_store import DuckDBStore; import sys; "
+        "asked = \"SELECT current_setting('enable_progress_bar')\"; "
+        "store = DuckDBStore(Settings(store='duckdb', var_dir=sys.argv[1])); "
+        "print(store._cursor().execute(asked).fetchone(), store._connect(':memory:', 1).cursor().execute(asked).fetchone())"
+    )
+    found = subprocess.run([sys.executable, "-c", told, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert found.stdout == "(False,) (False,)\n"

@@ -5,6 +5,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
+import geopandas as gpd
 import mapbox_vector_tile
 import numpy as np
 import pandas as pd
@@ -180,6 +181,34 @@ def test_tile_coordinates_decode_to_the_place(published, tms):
 
 def test_tile_of_nothing_is_empty(published):
     assert published.store.tile(published.table, "WebMercatorQuad", 10, 3, 3) == b""
+
+
+@pytest.mark.parametrize("tms", ["WebMercatorQuad", "CGCS2000Quad"])
+def test_a_polygon_that_crosses_itself_does_not_take_the_tile_away(make_layer, store_settings, tms):
+    """Parts that overlap, and a bow tie: DuckDB's clipping ends the whole statement at such a one."""
+    box = shapely.box
+    shapes = [
+        shapely.MultiPolygon([box(114.0, 30.5, 114.1, 30.6), box(114.05, 30.55, 114.15, 30.65)]),
+        shapely.Polygon([(114.2, 30.5), (114.3, 30.6), (114.3, 30.5), (114.2, 30.6)]),
+        box(114.2, 30.62, 114.3, 30.68),
+    ]
+    layer = make_layer("test-crossing", {"name": "string"})
+    frame = gpd.GeoDataFrame({"name": ["重叠", "蝴蝶结", "方"]}, geometry=shapes, crs=4490, index=[1, 2, 3])
+    store = open_vector_store(store_settings)
+    table = store.publish(layer, "1", frame)
+    try:
+        x, y = {"WebMercatorQuad": (26, 13), "CGCS2000Quad": (52, 10)}[tms]
+        tile = store.tile(table, tms, 5, x, y)
+        features = mapbox_vector_tile.decode(tile, default_options={"y_coord_down": True})["test-crossing"]["features"]
+        found = {f["id"]: (f["properties"]["name"], shapely.geometry.shape(f["geometry"])) for f in features}
+    finally:
+        store.drop(table)
+        store.close()
+    assert {fid: name for fid, (name, _) in found.items()} == {1: "重叠", 2: "蝴蝶结", 3: "方"}
+    assert all(shape.is_valid and shape.area > 0 for _, shape in found.values())
+    plain = found[3][1].area / 60  # of the box 0.1° × 0.06°, for 0.001 square degrees
+    assert found[2][1].area == pytest.approx(plain * 50, rel=0.1)
+    assert 140 * plain <= found[1][1].area <= 180 * plain  # the common part counts once or not at all
 
 
 def test_frame_gives_back_what_was_published(published):

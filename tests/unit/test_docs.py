@@ -27,6 +27,17 @@ def test_links_between_pages_lead_somewhere():
     assert broken == []
 
 
+def test_addresses_of_commands_are_plain_ascii():
+    """HTTP knows no other characters in an address: curl sends them as they are, and the server must answer 400."""
+    wrong = []
+    for page in [PROJECT_ROOT / "README.md", *DOCS.rglob("*.md")]:
+        for line in page.read_text("utf-8").splitlines():
+            address = re.search(r"curl [^#]*?([\"']?)((?:http://127\.0\.0\.1|\$[A-Z]+/)[^\"'\s]*)\1", line)
+            if address and not address[2].isascii():
+                wrong.append(f"{page.name}: {address[2]}")
+    assert wrong == []
+
+
 def test_the_layer_of_the_how_to_is_valid(tmp_path):
     """The example must stay true to the schema."""
     from spatial.catalog import read_layer

@@ -66,6 +66,21 @@ def test_no_area_is_lost_in_any_class(parcels):
             assert drawn.sum() <= 1.12 * wanted.sum(), table.zoom
 
 
+def test_merged_squares_are_valid_where_they_are_larger_than_their_cell():
+    """Strips of many small polygons whose common area exceeds the cell of their centres overlap their neighbours."""
+    rng = np.random.default_rng(5)
+    layer = layer_of(class_field=None)
+    at = np.repeat(rng.integers(0, 60, (1200, 2)), 12, axis=0) * 0.0105 + [113.5, 30.2]
+    at = at + rng.normal(0, 1e-4, at.shape)
+    half = np.array([0.006, 0.002])
+    shapes = shapely.box(*(at - half).T, *(at + half).T)
+    tables = generalise(layer, prepare(layer, frame_of(shapes, rng)))
+    assert tables
+    for table in tables:
+        merged = table.geometry_3857[table.fids == None]  # noqa: E711
+        assert shapely.is_valid(merged).all(), table.zoom
+
+
 def test_merged_squares_are_visible_and_near_their_polygons(parcels):
     prepared, tables = parcels
     for table in tables:

@@ -118,9 +118,25 @@ def test_indicators_stand_side_by_side() -> None:
 def test_a_table_that_nobody_knows_is_shown_as_it_is() -> None:
     found = plain_table("some_rows", [{"title_zh": "甲", "title_en": "a", "value": 0.1234567, "yes": True}])
     assert found is not None
-    assert found.rows == [(Text(zh="甲", en="a"), "0.123457", "是 yes")]
+    assert found.rows == [(Text(zh="甲", en="a"), "0.123457", Text(zh="是", en="yes"))]
     wide = plain_table("wide", [{f"c{k}": k for k in range(12)}])
     assert wide is not None
     assert wide.note is not None
     assert "4 列" in wide.note.zh
     assert plain_table("no_rows", [1, 2]) is None
+
+
+def test_tables_of_a_flood_rehearsal_are_titled_in_both_languages() -> None:
+    """No key of the result document stands in a Chinese table; what is not known keeps its name."""
+    row = {"level_m": 29.7, "kind": "polder", "name": "天心洲", "status": "operate", "action": {"zh": "转移", "en": "move"},
+           "cropland_mu": 1200.5, "flooded_km2": 3.1, "given_for_run": False, "odd_thing": 1}  # fmt: skip
+    table = plain_table("plan", [row])
+    assert table is not None
+    assert (table.caption.zh, table.caption.en) == ("处置预案", "Plan of measures")
+    assert [c.title.zh for c in table.columns] == [
+        "水位（m）", "类别", "名称", "状态", "措施", "耕地（亩）", "淹没面积（km²）", "本次指定", "odd thing",
+    ][: len(table.columns)]  # fmt: skip
+    cells = table.rows[0]
+    assert (cells[1].zh, cells[1].en) == ("民垸", "polder")
+    assert cells[2] == "天心洲"
+    assert cells[3].zh == "达到启用条件"

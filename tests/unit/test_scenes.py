@@ -193,8 +193,9 @@ def test_adding_a_collection_copies_what_is_new(scenes: Path, tmp_path: Path) ->
     found = open_collection(target, "my-lake")
     assert [i.id for i in found.items] == ["one", "two"]
     assert all(asset.path.is_file() for i in found.items for asset in i.assets.values())
-    with pytest.raises(InvalidParameter, match="cannot name"):
-        add_collection(scenes / "lake", target, collection_id="My Lake")
+    for wrong in ("My Lake", "my-lake\n"):
+        with pytest.raises(InvalidParameter, match="cannot name"):
+            add_collection(scenes / "lake", target, collection_id=wrong)
 
 
 def test_a_failed_copy_leaves_no_scene(scenes: Path, tmp_path: Path) -> None:

@@ -51,6 +51,10 @@ def test_the_index_finds_what_starlette_finds(mounted):
         for path in [*asked, "/d/e/f", "/d/e/f/g", "/a/c/b/7", "/a/", "/a/b/", "/x/y/z"]:
             for verb in ("GET", "POST"):
                 a, b = one.request(verb, path or "/"), other.request(verb, path or "/")
+                if mounted and verb == "POST" and one.get(path or "/").text != "rest":
+                    # Starlette asks what is mounted; the index knows that the address is there and takes GET only.
+                    assert (a.text, b.status_code, b.headers["allow"]) == ("rest", 405, "GET, HEAD"), path
+                    continue
                 assert (a.status_code, a.text, a.headers.get("location")) == (
                     b.status_code,
                     b.text,

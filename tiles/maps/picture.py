@@ -5,23 +5,23 @@ The layers are drawn by strips, so that memory is set by the strip and not by th
 
 from __future__ import annotations
 
+import asyncio
 import io
-import math
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from spatial.store.raster import PublishedRaster
 from spatial.store.vector import PublishedTable
 from tiles.draw import new_canvas, scaled_down
-from tiles.legend import chinese_font
 from tiles.maps.grid import MapGrid
 from tiles.maps.raster import raster_colours
 from tiles.maps.request import MapRequest
 from tiles.maps.vector import Row, draw_features, placed, read_shapes
+from tiles.mark import marked_map
 from tiles.styles import Categories, Graduated, Single, Style, style_of
 
 if TYPE_CHECKING:
@@ -34,10 +34,7 @@ __all__ = ["EXTENSIONS", "MapLayer", "drawn_map", "encode_picture"]
 
 EXTENSIONS: dict[str, str] = {"png": "image/png", "webp": "image/webp", "jpg": "image/jpeg"}
 """Encodings of a map: file ending → media type."""
-MARK = "合成示例 SYNTHETIC"
 _STRIP_PIXELS = 262_144
-_MARK_STEP = (330, 130)
-"""Distance of two marks along and across their line, CSS pixels; the portal's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +66,30 @@ async def drawn_map(
             rows.append(await read_shapes(datastore.vectors, published, request.grid, style, request.interval))
         else:
             rows.append(None)
-    return await pool.run(_picture, layers, rows, request, ext)
+    gone = threading.Event()
+    try:
+        return await pool.run(_picture, layers, rows, request, ext, gone)
+    except asyncio.CancelledError:
+        gone.set()
+        raise
 
 
-def _picture(layers: Sequence[MapLayer], rows: list[list[Row] | None], request: MapRequest, ext: str) -> bytes:
+def _picture(
+    layers: Sequence[MapLayer], rows: list[list[Row] | None], request: MapRequest, ext: str, gone: threading.Event
+) -> bytes:
+    """The encoded picture; empty if `gone` is set before it is complete, for nobody waits for it then."""
     grid = request.grid
     picture = np.zeros((grid.height, grid.width, 4), np.uint8)
     synthetic = False
-    features = [placed(found, grid) if found else None for found in rows]
+    features = [placed(found, grid) if found and not gone.is_set() else None for found in rows]
     height = max(1, min(grid.height, _STRIP_PIXELS // grid.width))
     for top in range(0, grid.height, height):
         strip = grid.rows(top, min(top + height, grid.height))
         mixed = np.zeros((strip.height, strip.width, 4), np.float32)  # premultiplied, 0–1
         canvas = None  # vector layers that follow each other share one: their common edges have no seams
         for layer, placed_features in zip(layers, features, strict=True):
+            if gone.is_set():
+                return b""
             published, style = layer.published, layer.style
             drawn = False
             if isinstance(style, Single | Categories | Graduated):
@@ -102,7 +109,7 @@ def _picture(layers: Sequence[MapLayer], rows: list[list[Row] | None], request: 
             _over(mixed, scaled_down(canvas))
         picture[top : top + strip.height] = _finished(mixed, request, strip, opaque=ext == "jpg")
     if synthetic:
-        picture = _marked(picture, request.pixel_ratio)
+        picture = marked_map(picture, request.pixel_ratio)
     return encode_picture(picture, ext)
 
 
@@ -141,48 +148,6 @@ def _void(grid: MapGrid) -> NDArray[np.bool_]:
         return np.asarray(across[None, :] | ((latitudes < south) | (latitudes > north))[:, None])
     longitudes, latitudes = grid.positions()
     return ~(np.isfinite(longitudes) & np.isfinite(latitudes))
-
-
-def _marked(picture: NDArray[np.uint8], ratio: float) -> NDArray[np.uint8]:
-    """A picture with the mark of synthetic data across it; one mark always stands in the middle."""
-    from PIL import Image
-
-    height, width = picture.shape[:2]
-    size = max(7, round(min(22.0, min(width, height) / ratio / 7) * ratio))
-    stamp = _stamp(size)
-    base = Image.fromarray(picture)
-    angle, factor = math.pi / 8, size / 22
-    along = (math.cos(angle) * _MARK_STEP[0] * factor, -math.sin(angle) * _MARK_STEP[0] * factor)
-    across = (math.sin(angle) * _MARK_STEP[1] * factor, math.cos(angle) * _MARK_STEP[1] * factor)
-    reach = math.hypot(width, height) / 2 + max(stamp.size)
-    for j in range(-math.ceil(reach / (_MARK_STEP[1] * factor)), math.ceil(reach / (_MARK_STEP[1] * factor)) + 1):
-        for i in range(-math.ceil(reach / (_MARK_STEP[0] * factor)), math.ceil(reach / (_MARK_STEP[0] * factor)) + 1):
-            shift = i + 0.5 * (j % 2)
-            x = width / 2 + shift * along[0] + j * across[0] - stamp.width / 2
-            y = height / 2 + shift * along[1] + j * across[1] - stamp.height / 2
-            left, top = round(x), round(y)
-            if left < width and top < height and left + stamp.width > 0 and top + stamp.height > 0:
-                part = stamp.crop((max(0, -left), max(0, -top), stamp.width, stamp.height))
-                base.alpha_composite(part, (max(0, left), max(0, top)))
-    marked: NDArray[np.uint8] = np.asarray(base)
-    return marked
-
-
-@lru_cache(maxsize=8)
-def _stamp(size: int) -> Any:
-    """The mark, turned, on nothing."""
-    from PIL import Image, ImageDraw, ImageFont
-
-    path = chinese_font()
-    font: Any = ImageFont.truetype(path, size) if path else ImageFont.load_default(size)
-    text = MARK if path else MARK.split()[-1]
-    left, top, right, bottom = font.getbbox(text, stroke_width=2)
-    flat = Image.new("RGBA", (math.ceil(right - left) + 4, math.ceil(bottom - top) + 4), (255, 255, 255, 0))
-    pen = ImageDraw.Draw(flat)
-    pen.text(
-        (2 - left, 2 - top), text, font=font, fill=(153, 27, 27, 97), stroke_width=1, stroke_fill=(255, 255, 255, 115)
-    )
-    return flat.rotate(22.5, Image.Resampling.BICUBIC, expand=True)
 
 
 def encode_picture(colours: NDArray[np.uint8], ext: str) -> bytes:

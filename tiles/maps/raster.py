@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatial.crs import STORAGE
-from spatial.errors import StoreUnavailable
 from spatial.store.raster import SAFE_GDAL, PublishedRaster
 from tiles.maps.grid import MapGrid
-from tiles.raster import Method, resample
+from tiles.raster import Method, resample, unreadable
 from tiles.relief import cell_metres, shade
 from tiles.render import band_number, channel_numbers, colourise, join_channels
 from tiles.styles import Classes, Hillshade, Picture, RasterStyle
@@ -113,12 +112,7 @@ def _read(
             window = Window(left, top, right - left, bottom - top)
             found = dataset.read(band, window=window, out_shape=shape, resampling=method, masked=True)
     except RasterioError as error:
-        layer_id = raster.layer.id
-        raise StoreUnavailable(
-            f"图层 {layer_id} 的栅格文件无法读取，请检查数据目录或重新发布",
-            f"layer {layer_id}: its raster file cannot be read; check the data folder or publish it again",
-            layer=layer_id,
-        ) from error
+        raise unreadable(raster) from error
     values, mask = found.data, np.ma.getmaskarray(found)
     if values.dtype.kind == "f":
         mask = mask | ~np.isfinite(values)

@@ -203,7 +203,7 @@ def _whole(extent: Extent, crs: ServedCRS) -> Extent:
 
 
 def _subset_extent(axes: Mapping[str, str], query: Mapping[str, str], crs: ServedCRS) -> Extent | None:
-    """Extent that ``subset`` asks for; an axis that it does not name is whole."""
+    """Extent that ``subset`` asks for, by both horizontal axes; None if it names neither."""
     named = {axis: text for axis, text in axes.items() if axis.lower() not in _TIME}
     if not named:
         return None

@@ -34,7 +34,7 @@ from tiles.maps.grid import Extent
 from tiles.maps.picture import EXTENSIONS, MapLayer, drawn_map
 from tiles.maps.query import single_query
 from tiles.maps.request import MAP_PARAMETERS, MOST_SIDE, MapRequest, read_map
-from tiles.style_choices import base_layers, dataset_style, dataset_styles, layer_style, layer_styles, published
+from tiles.style_choices import base_layers, dataset_style, dataset_styles, layer_style, published
 
 if TYPE_CHECKING:
     from spatial.store.datastore import DataStore, Published, Snapshot

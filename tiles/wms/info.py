@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
+from spatial.errors import SourceUnreadable
 from spatial.store.raster import PublishedRaster, sample
 from spatial.store.vector import ItemQuery, PublishedTable
 from tiles.maps.vector import symbols_reach
+from tiles.raster import unreadable
 from tiles.styles import Categories, Graduated, Single
 
 if TYPE_CHECKING:
@@ -57,7 +59,12 @@ async def _of_layer(
         return layer, []
     published = layer.published
     if isinstance(published, PublishedRaster):
-        values = await asyncio.to_thread(sample, published, *place)
+        from rasterio.errors import RasterioError
+
+        try:
+            values = await asyncio.to_thread(sample, published, *place)
+        except (SourceUnreadable, RasterioError) as error:
+            raise unreadable(published) from error
         return layer, _pixel(published, values, place)
     return layer, await _features(datastore, published, layer, wanted, place)
 

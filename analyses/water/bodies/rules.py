@@ -69,7 +69,6 @@ class KindsRule(Sourced):
 
     river_length_m: float = Field(gt=0)
     river_elongation: float = Field(gt=1)
-    river_share: float = Field(gt=0, le=1)
     split_half_width_m: float = Field(gt=0)
     split_least_m2: float = Field(ge=0)
     split_cells: int = Field(ge=1)

@@ -23,6 +23,7 @@ from analyses.water.extent.reflectance import OPTICAL_BANDS, to_decibel
 from analyses.water.extent.rules import water_extent_rules
 from analyses.water.extent.sar import sar_extent
 from analyses.water.extent.scene_maps import InspectedScene, inspect_scenes, scene_reflectance
+from analyses.water.scene_collection import SCENES
 from spatial.catalog import Band, Text
 from spatial.errors import InvalidParameter, LayerEmpty, QualityViolation
 from spatial.grid import cell_areas
@@ -92,9 +93,7 @@ class WaterExtent:
         "OPERA DSWx-HLS 五项投票；DEA WOfS 决策树；MNDWI、AWEI 加边缘 Otsu；Sentinel-1 阈值与隶属度；docs/methods/water-extent.md"
     )
     parameters: ClassVar[type[Parameters]] = ExtentParameters
-    inputs: ClassVar[tuple[InputSpec, ...]] = (
-        InputSpec("scenes", "honghu-scenes", "scenes", Text(zh="影像集", en="Collection of scenes")),
-    )
+    inputs: ClassVar[tuple[InputSpec, ...]] = (SCENES,)
     base: ClassVar[str] = "scenes"
     result_theme: ClassVar[tuple[str, ...]] = ("results", "water")
     rasters: ClassVar[dict[str, Text]] = {"extent": Text(zh="水体", en="Water")}

@@ -6,23 +6,16 @@ from typing import Literal
 
 from pydantic import Field
 
-from spatial.jobs.contract import Parameters, bilingual
+from analyses.water.scene_collection import collection_field
+from spatial.jobs.contract import Parameters, bilingual, layer_field
 
 __all__ = ["ExtentParameters"]
-
-_ID = r"^[a-z][a-z0-9-]{0,50}$"
 
 
 class ExtentParameters(Parameters):
     """Parameters of the water of one scene (单景水体提取)."""
 
-    collection: str = Field(
-        "honghu-scenes",
-        pattern=_ID,
-        json_schema_extra=bilingual(
-            "影像集", "Collection of scenes", "见 onemap scenes list。", "See onemap scenes list."
-        ),
-    )
+    collection: str = collection_field()
     scene: str | None = Field(
         None,
         json_schema_extra=bilingual(
@@ -59,23 +52,17 @@ class ExtentParameters(Parameters):
             "Cloud and its shadow count as ground then.",
         ),
     )
-    hand: str | None = Field(
+    hand: str | None = layer_field(
         None,
-        pattern=_ID,
-        json_schema_extra=bilingual(
-            "HAND 图层",
-            "HAND layer",
-            "雷达：高出最近河道的高度（米）；不填则不参与。",
-            "Radar: height above the nearest drainage, m; default: takes no part.",
-        ),
+        "HAND 图层",
+        "HAND layer",
+        "雷达：高出最近河道的高度（米）；不填则不参与。",
+        "Radar: height above the nearest drainage, m; default: takes no part.",
     )
-    slope: str | None = Field(
+    slope: str | None = layer_field(
         None,
-        pattern=_ID,
-        json_schema_extra=bilingual(
-            "坡度图层",
-            "Slope layer",
-            "雷达：坡度（度）；不填则不参与。",
-            "Radar: slope, degrees; default: takes no part.",
-        ),
+        "坡度图层",
+        "Slope layer",
+        "雷达：坡度（度）；不填则不参与。",
+        "Radar: slope, degrees; default: takes no part.",
     )

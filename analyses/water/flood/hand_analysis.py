@@ -10,7 +10,6 @@ from pydantic import Field
 
 from analyses.landcover.result import check_grid
 from analyses.water.flood.hand import drainage
-from analyses.water.flood.parameters import LAYER
 from analyses.water.flood.result import DEPTHS, ramp
 from analyses.water.flood.rules import flood_rules
 from spatial.catalog import Band, Text
@@ -25,25 +24,21 @@ from spatial.jobs.contract import (
     Parameters,
     Progress,
     bilingual,
+    layer_field,
 )
 
 __all__ = ["FloodHand", "FloodHandParameters"]
-
-HEIGHTS = {0.0: "#08306b", 5.0: "#6baed6", 15.0: "#fee391", 50.0: "#8c5a3c"}
 
 
 class FloodHandParameters(Parameters):
     """Parameters (参数) of HAND."""
 
-    terrain: str = Field(
+    terrain: str = layer_field(
         "dem",
-        pattern=LAYER,
-        json_schema_extra=bilingual(
-            "地形图层",
-            "Terrain layer",
-            "高程（m）；误差须在 flood.yml 中。",
-            "Elevation (m); its error must be in flood.yml.",
-        ),
+        "地形图层",
+        "Terrain layer",
+        "高程（m）；误差须在 flood.yml 中。",
+        "Elevation (m); its error must be in flood.yml.",
     )
     stage_m: float = Field(
         10.0,

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from pydantic import Field
 
-from analyses.water.flood.parameters import GivenOffset, layer_field, offsets_field
-from spatial.jobs.contract import Parameters, bilingual
+from analyses.water.flood.parameters import GivenOffset, offsets_field
+from spatial.jobs.contract import Parameters, bilingual, layer_field
 
 __all__ = ["LowWaterParameters"]
 

@@ -7,12 +7,9 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from spatial.jobs.contract import Parameters, bilingual
+from spatial.jobs.contract import Parameters, bilingual, layer_field
 
-__all__ = ["FloodRehearsalParameters", "GivenOffset", "layer_field", "offsets_field"]
-
-LAYER = r"^[a-z][a-z0-9-]{0,50}$"
-"""Form of a layer id."""
+__all__ = ["FloodRehearsalParameters", "GivenOffset", "offsets_field"]
 
 
 class GivenOffset(BaseModel):
@@ -46,11 +43,6 @@ def offsets_field() -> Any:
             "taken before those of the rule file and stamped on the result.",
         ),
     )
-
-
-def layer_field(default: str | None, zh: str, en: str, about_zh: str, about_en: str) -> Any:
-    """A parameter that names a layer."""
-    return Field(default, pattern=LAYER, json_schema_extra=bilingual(zh, en, about_zh, about_en))
 
 
 class FloodRehearsalParameters(Parameters):
@@ -87,15 +79,12 @@ class FloodRehearsalParameters(Parameters):
             "Levels at other gauges of the same river at the same time, to interpolate along it; with one level only.",
         ),
     )
-    forecast: str | None = Field(
+    forecast: str | None = layer_field(
         None,
-        pattern=LAYER,
-        json_schema_extra=bilingual(
-            "预报或实测水位序列图层",
-            "Layer of level series",
-            "站点序列图层（station、time、level_m）；给出后预演其洪峰并计算淹没天数。",
-            "Layer of series (station, time, level_m); its crest is rehearsed and flood days are counted.",
-        ),
+        "预报或实测水位序列图层",
+        "Layer of level series",
+        "站点序列图层（station、time、level_m）；给出后预演其洪峰并计算淹没天数。",
+        "Layer of series (station, time, level_m); its crest is rehearsed and flood days are counted.",
     )
     issued: datetime | None = Field(
         None,

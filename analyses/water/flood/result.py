@@ -8,7 +8,7 @@ from typing import Any
 from analyses.water.flood.dikes import STATES
 from analyses.water.flood.inundation import NODATA, TITLES
 from analyses.water.flood.plans import CERTAINTY
-from spatial.catalog import Attribute, Band, Text
+from spatial.catalog import Band, Text, attribute
 
 __all__ = [
     "BASIN_FIELDS",
@@ -115,46 +115,42 @@ def point_style() -> dict[str, Any]:
     return {"type": "single", "fill": "#fb8c00", "stroke": "#ffffff", "width": 1.0, "radius": 5.0}
 
 
-def _field(name: str, kind: Any, zh: str, en: str, **more: Any) -> Attribute:
-    return Attribute(name=name, type=kind, title=Text(zh=zh, en=en), **more)
-
-
 DIKE_FIELDS = (
-    _field("name", "string", "堤段", "Section"),
-    _field("dike", "string", "堤防", "Dike"),
-    _field("level_m", "number", "测站水位", "Level at the gauge", unit="m"),
-    _field("state", "string", "状态", "State", domain=STATES),
-    _field("margin_m", "number", "堤顶高出水面", "Crest above the water", unit="m"),
-    _field("water_m", "number", "堤前最高水位（地形基准）", "Highest level at it (datum of the terrain)", unit="m"),
-    _field("required_m", "number", "要求超高", "Freeboard asked for", unit="m"),
+    attribute("name", "string", "堤段", "Section"),
+    attribute("dike", "string", "堤防", "Dike"),
+    attribute("level_m", "number", "测站水位", "Level at the gauge", unit="m"),
+    attribute("state", "string", "状态", "State", domain=STATES),
+    attribute("margin_m", "number", "堤顶高出水面", "Crest above the water", unit="m"),
+    attribute("water_m", "number", "堤前最高水位（地形基准）", "Highest level at it (datum of the terrain)", unit="m"),
+    attribute("required_m", "number", "要求超高", "Freeboard asked for", unit="m"),
 )
 BASIN_FIELDS = (
-    _field("level_m", "number", "测站水位", "Level at the gauge", unit="m"),
-    _field("area_km2", "number", "面积", "Area", unit="km2"),
-    _field("mean_depth_m", "number", "平均低于水位", "Mean depth below the level", unit="m"),
-    _field("max_depth_m", "number", "最大低于水位", "Largest depth below the level", unit="m"),
-    _field("crest_m", "number", "控制高程（地形基准）", "Controlling crest (datum of the terrain)", unit="m"),
-    _field("reserve_m", "number", "控制高程高出水位", "Crest above the level", unit="m"),
+    attribute("level_m", "number", "测站水位", "Level at the gauge", unit="m"),
+    attribute("area_km2", "number", "面积", "Area", unit="km2"),
+    attribute("mean_depth_m", "number", "平均低于水位", "Mean depth below the level", unit="m"),
+    attribute("max_depth_m", "number", "最大低于水位", "Largest depth below the level", unit="m"),
+    attribute("crest_m", "number", "控制高程（地形基准）", "Controlling crest (datum of the terrain)", unit="m"),
+    attribute("reserve_m", "number", "控制高程高出水位", "Crest above the level", unit="m"),
 )
 PLAN_FIELDS = (
-    _field("name", "string", "名称", "Name"),
-    _field(
+    attribute("name", "string", "名称", "Name"),
+    attribute(
         "kind",
         "string",
         "类型",
         "Kind",
         domain={"polder": Text(zh="民垸", en="Polder"), "detention": Text(zh="蓄滞洪区", en="Detention area")},
     ),
-    _field("level_m", "number", "测站水位", "Level at the gauge", unit="m"),
-    _field("operation_m", "number", "运用水位", "Operation level", unit="m"),
-    _field("status", "string", "状态", "Status", domain=STATUS),
-    _field("flooded_km2", "number", "淹没面积", "Flooded area", unit="km2"),
-    _field("certainty", "string", "可靠程度", "How sure", domain=CERTAINTY),
-    _field("reached", "string", "达到时间（北京时间）", "Reached at (Beijing time)"),
-    _field("counties", "string", "县", "Counties"),
-    _field("people", "number", "区内人口", "People inside", unit="person"),
-    _field("cropland_mu", "number", "区内耕地", "Cropland inside", unit="mu"),
-    _field("roads_km", "number", "区内道路", "Roads inside", unit="km"),
-    _field("works", "string", "区内工程", "Works inside"),
-    _field("action", "string", "措施", "Measure"),
+    attribute("level_m", "number", "测站水位", "Level at the gauge", unit="m"),
+    attribute("operation_m", "number", "运用水位", "Operation level", unit="m"),
+    attribute("status", "string", "状态", "Status", domain=STATUS),
+    attribute("flooded_km2", "number", "淹没面积", "Flooded area", unit="km2"),
+    attribute("certainty", "string", "可靠程度", "How sure", domain=CERTAINTY),
+    attribute("reached", "string", "达到时间（北京时间）", "Reached at (Beijing time)"),
+    attribute("counties", "string", "县", "Counties"),
+    attribute("people", "number", "区内人口", "People inside", unit="person"),
+    attribute("cropland_mu", "number", "区内耕地", "Cropland inside", unit="mu"),
+    attribute("roads_km", "number", "区内道路", "Roads inside", unit="km"),
+    attribute("works", "string", "区内工程", "Works inside"),
+    attribute("action", "string", "措施", "Measure"),
 )

@@ -8,14 +8,22 @@ from typing import Any, ClassVar
 import numpy as np
 
 from analyses.landcover.result import check_grid
-from analyses.water.flood.parameters import layer_field
 from analyses.water.flood.prepared import strip_dtype
 from analyses.water.flood.result import ramp
 from analyses.water.flood.rules import flood_rules
 from analyses.water.flood.strips import nearest_node, nodes_of, river_cells
 from spatial.catalog import Band, Text
 from spatial.grid import cell_areas
-from spatial.jobs.contract import AnalysisResult, Factor, Inputs, InputSpec, Outputs, Parameters, Progress
+from spatial.jobs.contract import (
+    AnalysisResult,
+    Factor,
+    Inputs,
+    InputSpec,
+    Outputs,
+    Parameters,
+    Progress,
+    layer_field,
+)
 
 __all__ = ["FloodStrips", "FloodStripsParameters"]
 

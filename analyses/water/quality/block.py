@@ -14,8 +14,9 @@ from analyses.water.quality.calibration import Calibration
 from analyses.water.quality.masks import Reason, reasons
 from analyses.water.quality.optical_quality import ALGORITHMS, Estimate, Spectrum, compute, ndci_level
 from analyses.water.quality.rules import BloomRules, OpticalRules
+from analyses.windows import WindowReader, read_window
 from spatial.catalog import Text
-from spatial.errors import GridMismatch, InvalidParameter
+from spatial.errors import InvalidParameter
 
 if TYPE_CHECKING:
     from affine import Affine
@@ -31,40 +32,13 @@ BINS = 2000
 NOT_JUDGED, NO_BLOOM, BLOOM = 0, 1, 2
 
 
-class BandReader(Protocol):
+class BandReader(WindowReader, Protocol):
     """What is read here: a raster (`spatial.jobs.contract.RasterInput`), or the bands of a scene that look like one."""
-
-    @property
-    def layer_id(self) -> str:
-        """Where the values come from, for messages."""
-        ...
 
     @property
     def bands(self) -> tuple[str, ...]:
         """Names of the bands in their order."""
         ...
-
-    def read(self, row: int, col: int, height: int, width: int, *, band: int = 1) -> NDArray[np.float32]:
-        """float32 (height, width), NaN = nodata."""
-        ...
-
-
-def read_band(raster: BandReader, row: int, col: int, height: int, width: int, band: int = 1) -> NDArray[np.float32]:
-    """One band of a window.
-
-    Raises
-    ------
-    GridMismatch
-        If the reader does not keep to the run's grid.
-    """
-    values = raster.read(row, col, height, width, band=band)
-    if values.shape != (height, width):
-        raise GridMismatch(
-            f"图层 {raster.layer_id} 返回 {values.shape}，应为 {(height, width)}，请先重采样到运行格网",
-            f"layer {raster.layer_id} gave {values.shape}, expected {(height, width)}; resample it to the run's grid",
-            layer=raster.layer_id,
-        )
-    return values
 
 
 @dataclass(frozen=True)
@@ -80,7 +54,7 @@ class Source:
     def spectrum(self, window: Window, bands: tuple[str, ...], kind: ReflectanceKind) -> Spectrum:
         """Reflectance of a window, as `kind`."""
         place = {name: k for k, name in enumerate(self.raster.bands, start=1)}
-        values = {name: read_band(self.raster, *window, band=place[name]) for name in bands}
+        values = {name: read_window(self.raster, *window, band=place[name]) for name in bands}
         return Spectrum(self.kind, self.sensor, values, self.sun_zenith_deg).as_kind(kind)
 
 
@@ -215,7 +189,7 @@ class Block:
     ) -> NDArray[np.uint8]:
         """Water map of the window; without one the lakes are the water."""
         if self.water is not None:
-            stored = read_band(self.water, *window)
+            stored = read_window(self.water, *window)
             known = np.isfinite(stored) & (stored >= 0) & (stored <= 255)
             return np.where(known, stored, classes.NODATA).astype(np.uint8)
         codes = np.where(lakes > 0, classes.HIGH, classes.NOT_WATER).astype(np.uint8)
@@ -232,7 +206,7 @@ class Block:
     def _plants(self, window: Window) -> NDArray[np.bool_] | None:
         if self.plants is None:
             return None
-        found: NDArray[np.bool_] = read_band(self.plants, *window) == 1
+        found: NDArray[np.bool_] = read_window(self.plants, *window) == 1
         return found
 
     def _lakes(self, window: Window) -> NDArray[np.int32]:

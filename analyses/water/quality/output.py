@@ -10,7 +10,7 @@ import numpy as np
 from analyses.water.quality.block import BLOOM, NO_BLOOM, NOT_JUDGED
 from analyses.water.quality.masks import REASONS
 from analyses.water.quality.optical_quality import ALGORITHMS, ndci_level
-from spatial.catalog import Attribute, Band, Text
+from spatial.catalog import Band, Text, attribute
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -165,10 +165,6 @@ def lake_rows(
     return rows
 
 
-def _field(name: str, type: Any, zh: str, en: str, **more: Any) -> Attribute:
-    return Attribute(name=name, type=type, title=Text(zh=zh, en=en), **more)
-
-
 def write_lakes(
     outputs: Outputs,
     rows: Sequence[Mapping[str, Any]],
@@ -188,21 +184,21 @@ def write_lakes(
     frame["grade"] = [None if row["grade"] is None else str(row["grade"]) for row in rows]
     frame = frame.astype(dict.fromkeys(("ndci", "bloom_km2", "bloom_percent"), "Float64") | {"level": "Int64"})
     series = [
-        _field("clear_percent", "number", "晴空比例", "Clear share", unit="%"),
-        _field("ndci", "number", "NDCI（湖面中位数）", "NDCI (median of the lake)", unit="1"),
-        _field("bloom_percent", "number", "水华面积比例", "Share under bloom", unit="%"),
+        attribute("clear_percent", "number", "晴空比例", "Clear share", unit="%"),
+        attribute("ndci", "number", "NDCI（湖面中位数）", "NDCI (median of the lake)", unit="1"),
+        attribute("bloom_percent", "number", "水华面积比例", "Share under bloom", unit="%"),
     ]
     outputs.features(
         "lakes",
         geopandas.GeoDataFrame(frame.assign(shape=geopandas.GeoSeries(shapes, crs=4490)), geometry="shape"),
         fields=(
-            _field("lake", "string", "湖泊", "Lake"),
-            _field("water_km2", "number", "水面面积", "Water surface", unit="km2"),
+            attribute("lake", "string", "湖泊", "Lake"),
+            attribute("water_km2", "number", "水面面积", "Water surface", unit="km2"),
             *series,
-            _field("level", "integer", "NDCI 相对等级", "Relative level of NDCI"),
-            _field("bloom_km2", "number", "水华面积", "Area under bloom", unit="km2"),
-            _field("grade", "string", "水华程度", "Grade of bloom", domain={str(g.code): g.title for g in grades}),
-            _field("reason", "string", "未评价原因", "Why not assessed"),
+            attribute("level", "integer", "NDCI 相对等级", "Relative level of NDCI"),
+            attribute("bloom_km2", "number", "水华面积", "Area under bloom", unit="km2"),
+            attribute("grade", "string", "水华程度", "Grade of bloom", domain={str(g.code): g.title for g in grades}),
+            attribute("reason", "string", "未评价原因", "Why not assessed"),
         ),
         title=Text(zh="湖泊水质与水华", en="Water quality and bloom of lakes"),
         style={
@@ -234,8 +230,8 @@ def write_lakes(
         "series",
         geopandas.GeoDataFrame(dated, geometry="spot", crs=4490),
         fields=(
-            _field("lake", "string", "湖泊", "Lake", nullable=False),
-            _field("time", "datetime", "时间", "Time", nullable=False),
+            attribute("lake", "string", "湖泊", "Lake", nullable=False),
+            attribute("time", "datetime", "时间", "Time", nullable=False),
             *series,
         ),
         title=Text(zh="湖泊卫星水质序列", en="Water quality of lakes from orbit"),

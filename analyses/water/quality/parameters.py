@@ -6,11 +6,10 @@ from typing import Literal
 
 from pydantic import AwareDatetime, Field
 
-from spatial.jobs.contract import Parameters, bilingual
+from spatial.jobs.contract import Parameters, bilingual, layer_field
 
 __all__ = ["Estimate", "WaterQualityParameters"]
 
-LAYER = r"^[a-z][a-z0-9-]{0,50}$"
 Kind = Literal["rho_w", "rrs", "rho_rc", "rho_s", "toa"]
 Estimate = Literal[
     "chl_mishra",
@@ -28,16 +27,13 @@ Estimate = Literal[
 class WaterQualityParameters(Parameters):
     """Parameters (参数) of water quality from one scene."""
 
-    scene: str = Field(
+    scene: str = layer_field(
         "lake-water-reflectance",
-        pattern=LAYER,
-        json_schema_extra=bilingual(
-            "影像图层",
-            "Scene layer",
-            "一景影像，波段以通用名命名（coastal、blue、green、red、rededge1–3、nir、nir08、swir1）；其格网即结果格网。",
-            "One scene; bands have their common names (coastal, blue, green, red, rededge1–3, nir, nir08, swir1); its grid is "
-            "that of the result.",
-        ),
+        "影像图层",
+        "Scene layer",
+        "一景影像，波段以通用名命名（coastal、blue、green、red、rededge1–3、nir、nir08、swir1）；其格网即结果格网。",
+        "One scene; bands have their common names (coastal, blue, green, red, rededge1–3, nir, nir08, swir1); its grid is "
+        "that of the result.",
     )
     reflectance: Kind = Field(
         json_schema_extra=bilingual(
@@ -56,15 +52,12 @@ class WaterQualityParameters(Parameters):
             "Sets wavelengths and coefficients (landsat8: 9 too).",
         ),
     )
-    scene_2: str | None = Field(
+    scene_2: str | None = layer_field(
         None,
-        pattern=LAYER,
-        json_schema_extra=bilingual(
-            "同一景的另一种反射率",
-            "The same scene in another reflectance",
-            "例如影像为离水反射率时，FAI 与水华所需的瑞利校正反射率；同一格网。",
-            "For example the Rayleigh-corrected one that FAI and bloom need beside water-leaving reflectance; same grid.",
-        ),
+        "同一景的另一种反射率",
+        "The same scene in another reflectance",
+        "例如影像为离水反射率时，FAI 与水华所需的瑞利校正反射率；同一格网。",
+        "For example the Rayleigh-corrected one that FAI and bloom need beside water-leaving reflectance; same grid.",
     )
     reflectance_2: Kind | None = Field(
         None,
@@ -72,15 +65,12 @@ class WaterQualityParameters(Parameters):
             "第二个反射率类型", "Kind of the second", "给出 scene_2 时必填。", "Needed with scene_2."
         ),
     )
-    water_map: str | None = Field(
+    water_map: str | None = layer_field(
         None,
-        pattern=LAYER,
-        json_schema_extra=bilingual(
-            "水体图",
-            "Water map",
-            "水体提取的分类结果（含云、云影、耀斑、冰雪编码），同一格网。",
-            "Result of water extent (with its codes of cloud, shadow, glint, snow), on the same grid.",
-        ),
+        "水体图",
+        "Water map",
+        "水体提取的分类结果（含云、云影、耀斑、冰雪编码），同一格网。",
+        "Result of water extent (with its codes of cloud, shadow, glint, snow), on the same grid.",
     )
     clouds: Literal["masked", "declared_clear"] = Field(
         "masked",
@@ -91,23 +81,16 @@ class WaterQualityParameters(Parameters):
             "masked: by the water map; without one you must declare the scene declared_clear, and the lakes layer is the water.",
         ),
     )
-    lakes: str = Field(
-        "lakes",
-        pattern=LAYER,
-        json_schema_extra=bilingual("湖泊图层", "Lakes", "统计单元（面）。", "Polygons that are reported on."),
-    )
+    lakes: str = layer_field("lakes", "湖泊图层", "Lakes", "统计单元（面）。", "Polygons that are reported on.")
     name_field: str = Field(
         "name", json_schema_extra=bilingual("名称字段", "Field of the name", "湖泊名称。", "Name of the lake.")
     )
-    macrophytes: str | None = Field(
+    macrophytes: str | None = layer_field(
         None,
-        pattern=LAYER,
-        json_schema_extra=bilingual(
-            "水草图层",
-            "Macrophytes",
-            "1 为水生植被的栅格（多期影像得出）；没有时水华可能含水草。",
-            "Raster with 1 for macrophytes (from many dates); without it bloom may hold plants.",
-        ),
+        "水草图层",
+        "Macrophytes",
+        "1 为水生植被的栅格（多期影像得出）；没有时水华可能含水草。",
+        "Raster with 1 for macrophytes (from many dates); without it bloom may hold plants.",
     )
     estimates: tuple[Estimate, ...] = Field(
         (),
@@ -135,15 +118,12 @@ class WaterQualityParameters(Parameters):
             "With its zone, 2024-07-05T03:00:00Z say; then lake series are written too, for one chart with the sections.",
         ),
     )
-    matchups: str | None = Field(
+    matchups: str | None = layer_field(
         None,
-        pattern=LAYER,
-        json_schema_extra=bilingual(
-            "星地匹配图层",
-            "Matchups",
-            "字段为匹配点的指数、实测值与分组（日期或地点）；至少 30 组，分组交叉验证通过才给出浓度。",
-            "Fields: index at the matchup, measured value, group (date or place); at least 30, and the grouped test must pass.",
-        ),
+        "星地匹配图层",
+        "Matchups",
+        "字段为匹配点的指数、实测值与分组（日期或地点）；至少 30 组，分组交叉验证通过才给出浓度。",
+        "Fields: index at the matchup, measured value, group (date or place); at least 30, and the grouped test must pass.",
     )
     index_field: str = Field(
         "ndci", json_schema_extra=bilingual("指数字段", "Field of the index", "匹配点的 NDCI。", "NDCI at the matchup.")

@@ -10,7 +10,7 @@ import numpy as np
 from analyses.water.quality.optical_quality import ALGORITHMS
 from analyses.water.series.alerts import confirmed_alerts
 from analyses.water.series.rules import change_rules
-from spatial.catalog import Attribute, Text
+from spatial.catalog import Attribute, Text, attribute
 
 if TYPE_CHECKING:
     import geopandas
@@ -61,10 +61,6 @@ def bloom_alert_rows(
     return found
 
 
-def _field(name: str, type: Any, zh: str, en: str, **more: Any) -> Attribute:
-    return Attribute(name=name, type=type, title=Text(zh=zh, en=en), **more)
-
-
 def _frame(rows: Sequence[Mapping[str, Any]], points: Any) -> geopandas.GeoDataFrame:
     import geopandas
     import pandas
@@ -82,14 +78,14 @@ def _quantities(rows: Sequence[Mapping[str, Any]]) -> tuple[Attribute, ...]:
             continue
         mark = ("", "") if algorithm.is_index else ("，未率定", ", uncalibrated")
         found.append(
-            _field(
+            attribute(
                 id, "number", f"{algorithm.title.zh}（中位数{mark[0]}）", f"{algorithm.title.en} (median{mark[1]})",
                 unit=algorithm.unit,
             )
         )  # fmt: skip
         for end, zh, en in (("q1", "下四分位", "lower quartile"), ("q3", "上四分位", "upper quartile")):
             zh, en = f"{algorithm.title.zh}（{zh}）", f"{algorithm.title.en} ({en})"
-            found.append(_field(f"{id}_{end}", "number", zh, en, unit=algorithm.unit))
+            found.append(attribute(f"{id}_{end}", "number", zh, en, unit=algorithm.unit))
     return tuple(found)
 
 
@@ -101,12 +97,12 @@ def _numbers(frame: geopandas.GeoDataFrame, fields: Sequence[Attribute]) -> geop
 
 
 _COMMON = (
-    _field("clear_percent", "number", "可见比例", "Clear share", unit="%"),
-    _field("pixels", "integer", "参评像元", "Cells judged"),
+    attribute("clear_percent", "number", "可见比例", "Clear share", unit="%"),
+    attribute("pixels", "integer", "参评像元", "Cells judged"),
 )
 _LAST = (
-    _field("scene", "string", "影像", "Scene"),
-    _field("flags", "string", "标记", "Flags"),
+    attribute("scene", "string", "影像", "Scene"),
+    attribute("flags", "string", "标记", "Flags"),
 )
 
 
@@ -123,15 +119,15 @@ def write_lake_series(
         return
     spots = lakes.geometry.representative_point()
     fields = (
-        _field("lake", "string", "湖泊（水体）", "Lake or water body", nullable=False),
-        _field("time", "datetime", "时间", "Time", nullable=False),
+        attribute("lake", "string", "湖泊（水体）", "Lake or water body", nullable=False),
+        attribute("time", "datetime", "时间", "Time", nullable=False),
         *_quantities(named),
-        _field("level", "integer", "NDCI 相对等级", "Relative level of NDCI"),
+        attribute("level", "integer", "NDCI 相对等级", "Relative level of NDCI"),
         *_COMMON,
-        _field("water_km2", "number", "水面面积", "Water surface", unit="km2"),
-        _field("bloom_percent", "number", "水华面积比例", "Share under bloom", unit="%"),
-        _field("bloom_km2", "number", "水华面积", "Area under bloom", unit="km2"),
-        _field(
+        attribute("water_km2", "number", "水面面积", "Water surface", unit="km2"),
+        attribute("bloom_percent", "number", "水华面积比例", "Share under bloom", unit="%"),
+        attribute("bloom_km2", "number", "水华面积", "Area under bloom", unit="km2"),
+        attribute(
             "grade", "integer", "水华程度", "Grade of bloom", domain={str(g.code): g.title for g in bloom.grades.list}
         ),
         *_LAST,
@@ -159,12 +155,12 @@ def write_station_series(
     if stations is None or not rows:
         return
     fields = (
-        _field("station", "string", "测站", "Station", nullable=False),
-        _field("lake", "string", "湖泊（水体）", "Lake or water body"),
-        _field("time", "datetime", "时间", "Time", nullable=False),
+        attribute("station", "string", "测站", "Station", nullable=False),
+        attribute("lake", "string", "湖泊（水体）", "Lake or water body"),
+        attribute("time", "datetime", "时间", "Time", nullable=False),
         *_quantities(rows),
         *_COMMON,
-        _field("bloom", "boolean", "有水华", "Bloom"),
+        attribute("bloom", "boolean", "有水华", "Bloom"),
         *_LAST,
     )
     points = [stations.geometry.iloc[row["place"]] for row in rows]
@@ -204,18 +200,18 @@ def write_alerts(outputs: Outputs, rows: Sequence[Mapping[str, Any]], lakes: geo
         "alerts",
         geopandas.GeoDataFrame(frame.assign(area=shapes), geometry="area", crs=4490),
         fields=(
-            _field("lake", "string", "湖泊（水体）", "Lake or water body"),
-            _field("kind", "string", "类别", "Kind", domain={"bloom": Text(zh="水华", en="bloom")}),
-            _field("state", "string", "状态", "State", domain=_STATES),
-            _field("time", "datetime", "首次观测", "First observed", nullable=False),
-            _field("confirmed", "datetime", "确认", "Confirmed"),
-            _field("ended", "datetime", "结束", "Ended"),
-            _field("observations", "integer", "观测次数", "Observations"),
-            _field("peak_percent", "number", "最大比例", "Highest share", unit="%"),
-            _field("threshold_percent", "number", "阈值", "Threshold", unit="%"),
-            _field("scene_collection", "string", "影像集", "Collection"),
-            _field("scene_before", "string", "前期影像", "Scene before"),
-            _field("scene_after", "string", "后期影像", "Scene after"),
+            attribute("lake", "string", "湖泊（水体）", "Lake or water body"),
+            attribute("kind", "string", "类别", "Kind", domain={"bloom": Text(zh="水华", en="bloom")}),
+            attribute("state", "string", "状态", "State", domain=_STATES),
+            attribute("time", "datetime", "首次观测", "First observed", nullable=False),
+            attribute("confirmed", "datetime", "确认", "Confirmed"),
+            attribute("ended", "datetime", "结束", "Ended"),
+            attribute("observations", "integer", "观测次数", "Observations"),
+            attribute("peak_percent", "number", "最大比例", "Highest share", unit="%"),
+            attribute("threshold_percent", "number", "阈值", "Threshold", unit="%"),
+            attribute("scene_collection", "string", "影像集", "Collection"),
+            attribute("scene_before", "string", "前期影像", "Scene before"),
+            attribute("scene_after", "string", "后期影像", "Scene after"),
         ),
         title=Text(zh="水华预警", en="Alerts of bloom"),
         style={

@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from analyses.water.quality.parameters import LAYER, Estimate
-from spatial.jobs.contract import Parameters, bilingual
+from analyses.water.quality.parameters import Estimate
+from spatial.jobs.contract import Parameters, bilingual, layer_field
 
 __all__ = ["WaterQualityScenesParameters"]
 
@@ -16,15 +16,12 @@ __all__ = ["WaterQualityScenesParameters"]
 class WaterQualityScenesParameters(Parameters):
     """Parameters (参数) of water quality over the scenes of a collection."""
 
-    collection: str = Field(
+    collection: str = layer_field(
         "honghu-optical-scenes",
-        pattern=LAYER,
-        json_schema_extra=bilingual(
-            "影像集",
-            "Collection of scenes",
-            "条目须声明反射率类型（onemap:reflectance）；见 onemap scenes list。",
-            "Its items must declare their kind of reflectance (onemap:reflectance); see onemap scenes list.",
-        ),
+        "影像集",
+        "Collection of scenes",
+        "条目须声明反射率类型（onemap:reflectance）；见 onemap scenes list。",
+        "Its items must declare their kind of reflectance (onemap:reflectance); see onemap scenes list.",
     )
     first: date | None = Field(
         None,
@@ -41,28 +38,22 @@ class WaterQualityScenesParameters(Parameters):
             "结束日期", "Last day", "含当日；不填为最新一景。", "Inclusive; default the newest scene."
         ),
     )
-    lakes: str = Field(
+    lakes: str = layer_field(
         "lakes",
-        pattern=LAYER,
-        json_schema_extra=bilingual(
-            "湖泊或水体图层",
-            "Lakes or water bodies",
-            "统计单元（面），如湖泊名录或水体监测的图斑。",
-            "Polygons that are reported on: listed lakes, or the bodies of a water watch.",
-        ),
+        "湖泊或水体图层",
+        "Lakes or water bodies",
+        "统计单元（面），如湖泊名录或水体监测的图斑。",
+        "Polygons that are reported on: listed lakes, or the bodies of a water watch.",
     )
     name_field: str = Field(
         "name", json_schema_extra=bilingual("名称字段", "Field of the name", "水体名称。", "Name of the water body.")
     )
-    stations: str | None = Field(
+    stations: str | None = layer_field(
         "water-quality-sections",
-        pattern=LAYER,
-        json_schema_extra=bilingual(
-            "测站图层",
-            "Layer of stations",
-            "可选：测站处 3×3 像元的序列，供星地匹配。",
-            "Optional: a series of 3 × 3 cells at each station, for matchups.",
-        ),
+        "测站图层",
+        "Layer of stations",
+        "可选：测站处 3×3 像元的序列，供星地匹配。",
+        "Optional: a series of 3 × 3 cells at each station, for matchups.",
     )
     station_field: str = Field(
         "station", json_schema_extra=bilingual("测站字段", "Field of the station", "测站名称。", "Name of the station.")

@@ -28,6 +28,7 @@ from spatial.jobs.contract import (
     Parameters,
     Progress,
     bilingual,
+    layer_field,
 )
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 __all__ = ["StationQuality", "StationQualityParameters"]
 
-LAYER = r"^[a-z][a-z0-9-]{0,50}$"
 _TROPHIC_EXTRA = {"chl_a": "mg/m3", "sd": "m", "do_saturation": "%"}
 """Columns that enter no class but the trophic state, or the alternative of oxygen."""
 _PLAUSIBLE_EXTRA = {"chl_a": (0.0, 2000.0), "sd": (0.0, 30.0), "do_saturation": (0.0, 300.0)}
@@ -48,56 +48,41 @@ _SATELLITE_UNITS = {"ndci": "1", "fai": "1", "bloom_percent": "%", "clear_percen
 class StationQualityParameters(Parameters):
     """Parameters (参数) of the assessment of station series."""
 
-    stations: str = Field(
+    stations: str = layer_field(
         "water-quality-sections",
-        pattern=LAYER,
-        json_schema_extra=bilingual(
-            "断面序列图层",
-            "Layer of section series",
-            "每行一个断面一个时刻；字段名为指标（do、codmn、nh3n、tp …，见 layers/rules/surface_water_class.yml）。",
-            "One row a section and time; columns are named by item (do, codmn, nh3n, tp … as in "
-            "layers/rules/surface_water_class.yml).",
-        ),
+        "断面序列图层",
+        "Layer of section series",
+        "每行一个断面一个时刻；字段名为指标（do、codmn、nh3n、tp …，见 layers/rules/surface_water_class.yml）。",
+        "One row a section and time; columns are named by item (do, codmn, nh3n, tp … as in "
+        "layers/rules/surface_water_class.yml).",
     )
-    satellite: str | None = Field(
+    satellite: str | None = layer_field(
         None,
-        pattern=LAYER,
-        json_schema_extra=bilingual(
-            "卫星序列图层",
-            "Layer of satellite series",
-            "水质遥感分析的湖泊序列；与断面按水体名称并到同一张表。",
-            "Lake series of the analysis water-quality; joined with the sections by the name of the water body.",
-        ),
+        "卫星序列图层",
+        "Layer of satellite series",
+        "水质遥感分析的湖泊序列；与断面按水体名称并到同一张表。",
+        "Lake series of the analysis water-quality; joined with the sections by the name of the water body.",
     )
-    outfalls: str | None = Field(
+    outfalls: str | None = layer_field(
         "outfalls",
-        pattern=LAYER,
-        json_schema_extra=bilingual(
-            "排污口图层",
-            "Layer of outfalls",
-            "可选：字段 name、water_body；列出断面上游（沿桩号）或同一湖泊的排污口。",
-            "Optional: fields name, water_body; outfalls above a section (by chainage) or in the same lake are listed.",
-        ),
+        "排污口图层",
+        "Layer of outfalls",
+        "可选：字段 name、water_body；列出断面上游（沿桩号）或同一湖泊的排污口。",
+        "Optional: fields name, water_body; outfalls above a section (by chainage) or in the same lake are listed.",
     )
-    sources: str | None = Field(
+    sources: str | None = layer_field(
         "water-sources",
-        pattern=LAYER,
-        json_schema_extra=bilingual(
-            "水源地图层",
-            "Layer of drinking-water sources",
-            "可选：字段 name、zone_km2、target_class；给出保护区与水质状况。",
-            "Optional: fields name, zone_km2, target_class; state of the protection zone and of the water.",
-        ),
+        "水源地图层",
+        "Layer of drinking-water sources",
+        "可选：字段 name、zone_km2、target_class；给出保护区与水质状况。",
+        "Optional: fields name, zone_km2, target_class; state of the protection zone and of the water.",
     )
-    reaches: str | None = Field(
+    reaches: str | None = layer_field(
         "river-reaches",
-        pattern=LAYER,
-        json_schema_extra=bilingual(
-            "河段名录",
-            "Register of reaches",
-            "可选：字段 water、from_m、to_m，桩号向下游递增；没有则河流断面不判上游。",
-            "Optional: water, from_m, to_m, chainage rising downstream; without it nothing is upstream of a river section.",
-        ),
+        "河段名录",
+        "Register of reaches",
+        "可选：字段 water、from_m、to_m，桩号向下游递增；没有则河流断面不判上游。",
+        "Optional: water, from_m, to_m, chainage rising downstream; without it nothing is upstream of a river section.",
     )
     year: int | None = Field(
         None,

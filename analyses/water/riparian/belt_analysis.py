@@ -16,6 +16,7 @@ from analyses.water.riparian import belt_result as result
 from analyses.water.riparian.belts import Reach, cut_reaches, make_belts, shore_lines
 from analyses.water.riparian.rules import RiparianRules, riparian_rules
 from analyses.water.riparian.vegetation import BROWNING, GREENING, NO_TREND, NOT_ASSESSED, LookAtBelts, discoveries
+from analyses.water.scene_collection import SCENES, collection_field
 from analyses.water.series.rules import change_rules
 from spatial.catalog import Text
 from spatial.errors import InvalidParameter, LayerEmpty
@@ -29,6 +30,7 @@ from spatial.jobs.contract import (
     Parameters,
     Progress,
     bilingual,
+    layer_field,
 )
 
 if TYPE_CHECKING:
@@ -38,26 +40,15 @@ if TYPE_CHECKING:
 
 __all__ = ["RiparianVegetation", "RiparianVegetationParameters", "named_shape"]
 
-_ID = r"^[a-z][a-z0-9-]{0,50}$"
 _FIELD = r"^[a-z_][a-z0-9_]{0,62}$"
 
 
 class RiparianVegetationParameters(Parameters):
     """Parameters (参数) of the vegetation of riparian belts."""
 
-    collection: str = Field(
-        "honghu-scenes",
-        pattern=_ID,
-        json_schema_extra=bilingual(
-            "影像集", "Collection of scenes", "见 onemap scenes list。", "See onemap scenes list."
-        ),
-    )
-    shore: str = Field(
-        "lakes",
-        pattern=_ID,
-        json_schema_extra=bilingual(
-            "岸线图层", "Layer of the shore", "水面（面）、岸线或河流（线）。", "Water surfaces, shores or rivers."
-        ),
+    collection: str = collection_field()
+    shore: str = layer_field(
+        "lakes", "岸线图层", "Layer of the shore", "水面（面）、岸线或河流（线）。", "Water surfaces, shores or rivers."
     )
     name: str | None = Field(
         "洪湖",
@@ -130,7 +121,7 @@ class RiparianVegetation:
     )
     parameters: ClassVar[type[Parameters]] = RiparianVegetationParameters
     inputs: ClassVar[tuple[InputSpec, ...]] = (
-        InputSpec("scenes", "honghu-scenes", "scenes", Text(zh="影像集", en="Collection of scenes")),
+        SCENES,
         InputSpec("shore", "lakes", "vector", Text(zh="岸线", en="Shore"), extent="whole"),
     )
     base: ClassVar[str] = "scenes"

@@ -9,7 +9,7 @@ import numpy as np
 
 from analyses.water.riparian.vegetation import BROWNING, GREENING, NO_TREND, NOT_ASSESSED
 from analyses.water.series.trend import Trend, trend_of
-from spatial.catalog import Attribute, Band, Text
+from spatial.catalog import Attribute, Band, Text, attribute
 
 if TYPE_CHECKING:
     import geopandas
@@ -47,46 +47,42 @@ _SHARES = (
 )
 
 
-def _field(name: str, kind: str, zh: str, en: str, unit: str | None = None, **more: Any) -> Attribute:
-    return Attribute.model_validate({"name": name, "type": kind, "title": {"zh": zh, "en": en}, "unit": unit, **more})
-
-
 _DOMAIN = {code: {"zh": zh, "en": en} for code, zh, en, _ in DIRECTIONS.values()}
 BELT_FIELDS: tuple[Attribute, ...] = (
-    _field("zone", "string", "带段", "Belt of a reach", nullable=False),
-    _field("site", "string", "水体", "Water body"),
-    _field("reach", "string", "岸段", "Reach"),
-    _field("belt", "string", "带", "Belt", "m"),
-    _field("chainage_from_m", "number", "起点桩号", "Chainage from", "m"),
-    _field("chainage_to_m", "number", "终点桩号", "Chainage to", "m"),
-    _field("area_m2", "number", "椭球面积", "Ellipsoidal area", "m2"),
-    _field("dates", "integer", "有效日期数", "Dates used", "1"),
-    _field("left_out", "integer", "未用日期数", "Dates left out", "1"),
-    _field("clear_share", "number", "平均有效份额", "Mean clear share", "1"),
-    _field("index_mean", "number", "植被指数均值", "Mean of the index", "1"),
-    _field("vegetated_share", "number", "有植被份额", "Vegetated share", "1"),
-    _field("wet_share", "number", "水淹份额", "Share under water", "1"),
-    _field("direction", "string", "趋势", "Trend", domain=_DOMAIN),
-    _field("slope_per_year", "number", "年变化", "Change a year", "1/a"),
-    _field("p", "number", "显著性", "Significance (p)", "1"),
-    _field("reason", "string", "未评价的原因", "Why not assessed"),
-    _field("greening_share", "number", "变绿面积份额", "Share of area greening", "1"),
-    _field("browning_share", "number", "变差面积份额", "Share of area browning", "1"),
-    _field("no_trend_share", "number", "无趋势面积份额", "Share of area without trend", "1"),
-    _field("unknown_share", "number", "未评价面积份额", "Share of area not assessed", "1"),
+    attribute("zone", "string", "带段", "Belt of a reach", nullable=False),
+    attribute("site", "string", "水体", "Water body"),
+    attribute("reach", "string", "岸段", "Reach"),
+    attribute("belt", "string", "带", "Belt", "m"),
+    attribute("chainage_from_m", "number", "起点桩号", "Chainage from", "m"),
+    attribute("chainage_to_m", "number", "终点桩号", "Chainage to", "m"),
+    attribute("area_m2", "number", "椭球面积", "Ellipsoidal area", "m2"),
+    attribute("dates", "integer", "有效日期数", "Dates used", "1"),
+    attribute("left_out", "integer", "未用日期数", "Dates left out", "1"),
+    attribute("clear_share", "number", "平均有效份额", "Mean clear share", "1"),
+    attribute("index_mean", "number", "植被指数均值", "Mean of the index", "1"),
+    attribute("vegetated_share", "number", "有植被份额", "Vegetated share", "1"),
+    attribute("wet_share", "number", "水淹份额", "Share under water", "1"),
+    attribute("direction", "string", "趋势", "Trend", domain=_DOMAIN),
+    attribute("slope_per_year", "number", "年变化", "Change a year", "1/a"),
+    attribute("p", "number", "显著性", "Significance (p)", "1"),
+    attribute("reason", "string", "未评价的原因", "Why not assessed"),
+    attribute("greening_share", "number", "变绿面积份额", "Share of area greening", "1"),
+    attribute("browning_share", "number", "变差面积份额", "Share of area browning", "1"),
+    attribute("no_trend_share", "number", "无趋势面积份额", "Share of area without trend", "1"),
+    attribute("unknown_share", "number", "未评价面积份额", "Share of area not assessed", "1"),
 )
 SERIES_FIELDS: tuple[Attribute, ...] = (
-    _field("zone", "string", "带段", "Belt of a reach", nullable=False),
-    _field("site", "string", "水体", "Water body"),
-    _field("reach", "string", "岸段", "Reach"),
-    _field("belt", "string", "带", "Belt", "m"),
-    _field("time", "datetime", "时间", "Time", nullable=False),
-    _field("index", "number", "植被指数", "Vegetation index", "1"),
-    _field("vegetated_share", "number", "有植被份额", "Vegetated share", "1"),
-    _field("wet_share", "number", "水淹份额", "Share under water", "1"),
-    _field("clear_share", "number", "有效份额", "Clear share", "1"),
-    _field("used", "boolean", "参与趋势", "Used for the trend"),
-    _field("scene", "string", "影像", "Scene"),
+    attribute("zone", "string", "带段", "Belt of a reach", nullable=False),
+    attribute("site", "string", "水体", "Water body"),
+    attribute("reach", "string", "岸段", "Reach"),
+    attribute("belt", "string", "带", "Belt", "m"),
+    attribute("time", "datetime", "时间", "Time", nullable=False),
+    attribute("index", "number", "植被指数", "Vegetation index", "1"),
+    attribute("vegetated_share", "number", "有植被份额", "Vegetated share", "1"),
+    attribute("wet_share", "number", "水淹份额", "Share under water", "1"),
+    attribute("clear_share", "number", "有效份额", "Clear share", "1"),
+    attribute("used", "boolean", "参与趋势", "Used for the trend"),
+    attribute("scene", "string", "影像", "Scene"),
 )
 
 

@@ -8,9 +8,8 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from analyses.rules import Sourced
+from analyses.rules import Sourced, read_rules
 from spatial.catalog import Text
-from spatial.errors import LayerDefinitionInvalid
 
 __all__ = [
     "BeltRule",
@@ -131,11 +130,4 @@ def riparian_rules(rules: Mapping[str, Any]) -> RiparianRules:
     LayerDefinitionInvalid
         If the file is missing or breaks the model.
     """
-    try:
-        return RiparianRules.model_validate(rules["riparian_wetland"])
-    except (KeyError, ValueError) as error:
-        raise LayerDefinitionInvalid(
-            f"规则文件 riparian_wetland.yml 缺失或有误：{error}",
-            f"rule file riparian_wetland.yml is missing or not valid: {error}",
-            file="riparian_wetland.yml",
-        ) from error
+    return read_rules(rules, "riparian_wetland", RiparianRules)

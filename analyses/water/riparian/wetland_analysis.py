@@ -28,6 +28,7 @@ from analyses.water.riparian.wetland_periods import (
     periods_of,
     place_of,
 )
+from analyses.water.scene_collection import SCENES
 from spatial.catalog import Text
 from spatial.errors import LayerEmpty
 from spatial.jobs.contract import AnalysisResult, Factor, Inputs, InputSpec, Outputs, Parameters, Progress
@@ -54,7 +55,7 @@ class WetlandIntegrity:
     method: ClassVar[str] = "等水位/同季节配对；FRAGSTATS 景观指标；docs/methods/riparian-and-wetland.md"
     parameters: ClassVar[type[Parameters]] = WetlandIntegrityParameters
     inputs: ClassVar[tuple[InputSpec, ...]] = (
-        InputSpec("scenes", "honghu-scenes", "scenes", Text(zh="影像集", en="Collection of scenes")),
+        SCENES,
         InputSpec("sites", "lakes", "vector", Text(zh="湿地", en="Wetlands"), extent="whole"),
         InputSpec("levels", "lake-levels", "vector", Text(zh="湖库水位", en="Lake levels"), True, extent="whole"),
     )

@@ -6,11 +6,10 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from spatial.jobs.contract import Parameters, bilingual
+from analyses.water.scene_collection import collection_field
+from spatial.jobs.contract import Parameters, bilingual, layer_field
 
 __all__ = ["WetlandIntegrityParameters"]
-
-_ID = r"^[a-z][a-z0-9-]{0,50}$"
 
 
 def _year(zh: str, en: str, about_zh: str, about_en: str) -> Any:
@@ -20,19 +19,9 @@ def _year(zh: str, en: str, about_zh: str, about_en: str) -> Any:
 class WetlandIntegrityParameters(Parameters):
     """Parameters (参数) of the integrity of a wetland."""
 
-    collection: str = Field(
-        "honghu-scenes",
-        pattern=_ID,
-        json_schema_extra=bilingual(
-            "影像集", "Collection of scenes", "见 onemap scenes list。", "See onemap scenes list."
-        ),
-    )
-    sites: str = Field(
-        "lakes",
-        pattern=_ID,
-        json_schema_extra=bilingual(
-            "湿地图层", "Layer of wetlands", "含字段 name 的面图层。", "Polygons with a field name."
-        ),
+    collection: str = collection_field()
+    sites: str = layer_field(
+        "lakes", "湿地图层", "Layer of wetlands", "含字段 name 的面图层。", "Polygons with a field name."
     )
     site: str = Field(
         "洪湖",
@@ -42,15 +31,12 @@ class WetlandIntegrityParameters(Parameters):
             "湿地名称", "Name of the wetland", "图层字段 name 的值。", "A value of the field name."
         ),
     )
-    levels: str | None = Field(
+    levels: str | None = layer_field(
         "lake-levels",
-        pattern=_ID,
-        json_schema_extra=bilingual(
-            "水位图层",
-            "Layer of water levels",
-            "有同名站时按等水位配对，否则按同季节。",
-            "With a gauge of the name scenes are paired at equal level, else at equal season.",
-        ),
+        "水位图层",
+        "Layer of water levels",
+        "有同名站时按等水位配对，否则按同季节。",
+        "With a gauge of the name scenes are paired at equal level, else at equal season.",
     )
     baseline_from: int | None = _year(
         "基期起始年", "First year of the baseline", "不填为最早的年份。", "Default: the first year."
@@ -64,25 +50,19 @@ class WetlandIntegrityParameters(Parameters):
     current_to: int | None = _year(
         "现状终止年", "Last year of the current period", "不填为最近的年份。", "Default: the last year."
     )
-    baseline_layer: str | None = Field(
+    baseline_layer: str | None = layer_field(
         None,
-        pattern=_ID,
-        json_schema_extra=bilingual(
-            "基期湿地图层",
-            "Layer of the baseline",
-            "基期湿地的面；须同时给出其水位或月份。",
-            "Polygons of the wetland in the baseline; needs its level or months.",
-        ),
+        "基期湿地图层",
+        "Layer of the baseline",
+        "基期湿地的面；须同时给出其水位或月份。",
+        "Polygons of the wetland in the baseline; needs its level or months.",
     )
-    baseline_raster: str | None = Field(
+    baseline_raster: str | None = layer_field(
         None,
-        pattern=_ID,
-        json_schema_extra=bilingual(
-            "基期地类栅格",
-            "Class raster of the baseline",
-            "基期地类栅格；须给出湿地编码，及其水位或月份。",
-            "Class raster of the baseline; needs its codes of wetland, and its level or months.",
-        ),
+        "基期地类栅格",
+        "Class raster of the baseline",
+        "基期地类栅格；须给出湿地编码，及其水位或月份。",
+        "Class raster of the baseline; needs its codes of wetland, and its level or months.",
     )
     baseline_codes: tuple[int, ...] = Field(
         (),

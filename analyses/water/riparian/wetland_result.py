@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyses.water.riparian.wetland import KINDS, MUDFLAT, NOT_WETLAND, OPEN_WATER, PLANTS, UNKNOWN_KIND
-from spatial.catalog import Attribute, Band, Text
+from spatial.catalog import Attribute, Band, Text, attribute
 
 if TYPE_CHECKING:
     import geopandas
@@ -41,31 +41,27 @@ _NAMES = {NOT_WETLAND: "none", OPEN_WATER: "open_water", PLANTS: "plants", MUDFL
 _DOMAIN = {_NAMES[code]: title.model_dump() for code, title in KINDS.items()}
 
 
-def _field(name: str, kind: str, zh: str, en: str, unit: str | None = None, **more: Any) -> Attribute:
-    return Attribute.model_validate({"name": name, "type": kind, "title": {"zh": zh, "en": en}, "unit": unit, **more})
-
-
 CHANGE_FIELDS: tuple[Attribute, ...] = (
-    _field("patch", "string", "图斑编号", "Patch", nullable=False),
-    _field("name", "string", "名称", "Name"),
-    _field("site", "string", "湿地", "Wetland"),
-    _field(
+    attribute("patch", "string", "图斑编号", "Patch", nullable=False),
+    attribute("name", "string", "名称", "Name"),
+    attribute("site", "string", "湿地", "Wetland"),
+    attribute(
         "kind", "string", "类别", "Kind",
         domain={
             "wetland-loss": {"zh": "湿地减少", "en": "loss of wetland"},
             "wetland-gain": {"zh": "湿地增加", "en": "gain of wetland"},
         },
     ),
-    _field("wetland_kind", "string", "湿地类型", "Kind of wetland", domain=_DOMAIN),
-    _field("area_m2", "number", "椭球面积", "Ellipsoidal area", "m2"),
-    _field("outside_share", "number", "在名录范围以外的份额", "Share outside the listed outline", "1"),
-    _field("date_before", "date", "前期日期", "Date before"),
-    _field("date_after", "date", "后期日期", "Date after"),
-    _field("scene_collection", "string", "影像集", "Collection of scenes"),
-    _field("scene_before", "string", "前期影像", "Scene before"),
-    _field("scene_after", "string", "后期影像", "Scene after"),
-    _field("evidence_zh", "string", "依据", "Evidence (Chinese)"),
-    _field("evidence_en", "string", "依据（英文）", "Evidence"),
+    attribute("wetland_kind", "string", "湿地类型", "Kind of wetland", domain=_DOMAIN),
+    attribute("area_m2", "number", "椭球面积", "Ellipsoidal area", "m2"),
+    attribute("outside_share", "number", "在名录范围以外的份额", "Share outside the listed outline", "1"),
+    attribute("date_before", "date", "前期日期", "Date before"),
+    attribute("date_after", "date", "后期日期", "Date after"),
+    attribute("scene_collection", "string", "影像集", "Collection of scenes"),
+    attribute("scene_before", "string", "前期影像", "Scene before"),
+    attribute("scene_after", "string", "后期影像", "Scene after"),
+    attribute("evidence_zh", "string", "依据", "Evidence (Chinese)"),
+    attribute("evidence_en", "string", "依据（英文）", "Evidence"),
 )  # fmt: skip
 _VERDICTS = {
     "reduced": {"zh": "减少", "en": "reduced"},
@@ -74,32 +70,32 @@ _VERDICTS = {
     "undetermined": {"zh": "无法判定", "en": "cannot be decided"},
 }
 SITE_FIELDS: tuple[Attribute, ...] = (
-    _field("site", "string", "湿地", "Wetland", nullable=False),
-    _field("verdict", "string", "面积结论", "Verdict on the area", domain=_VERDICTS),
-    _field("reason_zh", "string", "原因", "Reason (Chinese)"),
-    _field("reason_en", "string", "原因（英文）", "Reason"),
-    _field("baseline", "string", "基期", "Baseline"),
-    _field("current", "string", "现状期", "Current period"),
-    _field("pairs", "integer", "影像对数", "Pairs of scenes", "1"),
-    _field("basis", "string", "配对依据", "Basis of the pairs"),
-    _field("covered_share", "number", "影像覆盖份额", "Share of the outline that the scenes cover", "1"),
-    _field("known_share", "number", "可判定份额", "Share known", "1"),
-    _field("baseline_km2", "number", "基期湿地面积", "Wetland in the baseline", "km2"),
-    _field("area_km2", "number", "现状湿地面积", "Wetland now", "km2"),
-    _field("open_water_km2", "number", "开敞水面", "Open water", "km2"),
-    _field("plants_km2", "number", "水生、湿生植被", "Plants", "km2"),
-    _field("mudflat_km2", "number", "泥滩", "Mudflat", "km2"),
-    _field("change_percent", "number", "面积变化", "Change of the area", "%"),
-    _field("change_low_percent", "number", "变化下限", "Lower end of the change", "%"),
-    _field("change_high_percent", "number", "变化上限", "Upper end of the change", "%"),
-    _field("loss_m2", "number", "减少图斑面积", "Patches of loss", "m2"),
-    _field("gain_m2", "number", "增加图斑面积", "Patches of gain", "m2"),
-    _field("largest_patch_percent", "number", "最大斑块指数", "Largest patch index", "%"),
-    _field("patches", "integer", "斑块数", "Patches", "1"),
-    _field("mean_patch_m2", "number", "平均斑块面积", "Mean patch size", "m2"),
-    _field("edge_density_m_ha", "number", "边缘密度", "Edge density", "m/hm2"),
-    _field("connect_percent", "number", "连通度", "Connectedness", "%"),
-    _field("effective_mesh_m2", "number", "有效网格面积", "Effective mesh size", "m2"),
+    attribute("site", "string", "湿地", "Wetland", nullable=False),
+    attribute("verdict", "string", "面积结论", "Verdict on the area", domain=_VERDICTS),
+    attribute("reason_zh", "string", "原因", "Reason (Chinese)"),
+    attribute("reason_en", "string", "原因（英文）", "Reason"),
+    attribute("baseline", "string", "基期", "Baseline"),
+    attribute("current", "string", "现状期", "Current period"),
+    attribute("pairs", "integer", "影像对数", "Pairs of scenes", "1"),
+    attribute("basis", "string", "配对依据", "Basis of the pairs"),
+    attribute("covered_share", "number", "影像覆盖份额", "Share of the outline that the scenes cover", "1"),
+    attribute("known_share", "number", "可判定份额", "Share known", "1"),
+    attribute("baseline_km2", "number", "基期湿地面积", "Wetland in the baseline", "km2"),
+    attribute("area_km2", "number", "现状湿地面积", "Wetland now", "km2"),
+    attribute("open_water_km2", "number", "开敞水面", "Open water", "km2"),
+    attribute("plants_km2", "number", "水生、湿生植被", "Plants", "km2"),
+    attribute("mudflat_km2", "number", "泥滩", "Mudflat", "km2"),
+    attribute("change_percent", "number", "面积变化", "Change of the area", "%"),
+    attribute("change_low_percent", "number", "变化下限", "Lower end of the change", "%"),
+    attribute("change_high_percent", "number", "变化上限", "Upper end of the change", "%"),
+    attribute("loss_m2", "number", "减少图斑面积", "Patches of loss", "m2"),
+    attribute("gain_m2", "number", "增加图斑面积", "Patches of gain", "m2"),
+    attribute("largest_patch_percent", "number", "最大斑块指数", "Largest patch index", "%"),
+    attribute("patches", "integer", "斑块数", "Patches", "1"),
+    attribute("mean_patch_m2", "number", "平均斑块面积", "Mean patch size", "m2"),
+    attribute("edge_density_m_ha", "number", "边缘密度", "Edge density", "m/hm2"),
+    attribute("connect_percent", "number", "连通度", "Connectedness", "%"),
+    attribute("effective_mesh_m2", "number", "有效网格面积", "Effective mesh size", "m2"),
 )
 
 

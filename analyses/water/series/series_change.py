@@ -11,7 +11,7 @@ from pydantic import Field
 
 from analyses.water.series.place_change import PlaceSeries, exceedance_rows, shift_rows, trend_row
 from analyses.water.series.rules import change_rules
-from spatial.catalog import Attribute, Text
+from spatial.catalog import Text, attribute
 from spatial.errors import InvalidParameter, LayerEmpty
 from spatial.jobs.contract import (
     AnalysisResult,
@@ -22,6 +22,7 @@ from spatial.jobs.contract import (
     Parameters,
     Progress,
     bilingual,
+    layer_field,
 )
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SeriesChange", "SeriesChangeParameters"]
 
-LAYER = r"^[a-z][a-z0-9-]{0,50}$"
 _PLACES = ("station", "lake", "body", "name")
 _KINDS = {
     "above": Text(zh="超过阈值", en="above the threshold"),
@@ -54,15 +54,12 @@ _DIRECTIONS = {
 class SeriesChangeParameters(Parameters):
     """Parameters (参数) of change in series."""
 
-    series: str = Field(
+    series: str = layer_field(
         "water-quality-sections",
-        pattern=LAYER,
-        json_schema_extra=bilingual(
-            "序列图层",
-            "Layer of series",
-            "一行一地一时：断面、湖泊卫星序列、水体面积序列等。",
-            "One row a place and time: sections, lakes from orbit, areas of water bodies …",
-        ),
+        "序列图层",
+        "Layer of series",
+        "一行一地一时：断面、湖泊卫星序列、水体面积序列等。",
+        "One row a place and time: sections, lakes from orbit, areas of water bodies …",
     )
     place_field: str | None = Field(
         None,
@@ -294,10 +291,6 @@ def _series(name: str, part: Any, quantity: str, parameters: SeriesChangeParamet
     return PlaceSeries(name, quantity, times, values)
 
 
-def _attribute(name: str, type: Any, zh: str, en: str, **more: Any) -> Attribute:
-    return Attribute(name=name, type=type, title=Text(zh=zh, en=en), **more)
-
-
 def _points(rows: Sequence[Mapping[str, Any]], where: Mapping[str, Any], columns: Sequence[str]) -> Any:
     import geopandas
     import pandas
@@ -317,14 +310,14 @@ def _write_trends(outputs: Outputs, rows: Sequence[Mapping[str, Any]], where: Ma
         "trends",
         frame,
         fields=(
-            _attribute("place", "string", "地点", "Place", nullable=False),
-            _attribute("quantity", "string", "指标", "Quantity", nullable=False),
-            _attribute("direction", "string", "趋势", "Trend", domain=_DIRECTIONS),
-            _attribute("n", "integer", "观测次数", "Observations"),
-            _attribute("slope_per_year", "number", "每年变化", "Change a year"),
-            _attribute("p", "number", "p 值", "p", unit="1"),
-            _attribute("pettitt_p", "number", "Pettitt p 值", "p of Pettitt", unit="1"),
-            _attribute("pettitt_time", "string", "突变时间", "Time of the change"),
+            attribute("place", "string", "地点", "Place", nullable=False),
+            attribute("quantity", "string", "指标", "Quantity", nullable=False),
+            attribute("direction", "string", "趋势", "Trend", domain=_DIRECTIONS),
+            attribute("n", "integer", "观测次数", "Observations"),
+            attribute("slope_per_year", "number", "每年变化", "Change a year"),
+            attribute("p", "number", "p 值", "p", unit="1"),
+            attribute("pettitt_p", "number", "Pettitt p 值", "p of Pettitt", unit="1"),
+            attribute("pettitt_time", "string", "突变时间", "Time of the change"),
         ),
         title=Text(zh="序列趋势", en="Trends of series"),
         style={
@@ -365,17 +358,17 @@ def _write_alerts(outputs: Outputs, rows: Sequence[Mapping[str, Any]], where: Ma
         "alerts",
         frame,
         fields=(
-            _attribute("place", "string", "地点", "Place", nullable=False),
-            _attribute("quantity", "string", "指标", "Quantity", nullable=False),
-            _attribute("kind", "string", "类别", "Kind", domain=_KINDS),
-            _attribute("state", "string", "状态", "State", domain=_STATES),
-            _attribute("time", "datetime", "首次观测", "First observed", nullable=False),
-            _attribute("confirmed", "datetime", "确认", "Confirmed"),
-            _attribute("ended", "datetime", "结束", "Ended"),
-            _attribute("observations", "integer", "观测次数", "Observations"),
-            _attribute("peak", "number", "极值", "Peak"),
-            _attribute("threshold", "number", "阈值", "Threshold"),
-            _attribute("seasonal", "boolean", "已去季节", "Season taken out"),
+            attribute("place", "string", "地点", "Place", nullable=False),
+            attribute("quantity", "string", "指标", "Quantity", nullable=False),
+            attribute("kind", "string", "类别", "Kind", domain=_KINDS),
+            attribute("state", "string", "状态", "State", domain=_STATES),
+            attribute("time", "datetime", "首次观测", "First observed", nullable=False),
+            attribute("confirmed", "datetime", "确认", "Confirmed"),
+            attribute("ended", "datetime", "结束", "Ended"),
+            attribute("observations", "integer", "观测次数", "Observations"),
+            attribute("peak", "number", "极值", "Peak"),
+            attribute("threshold", "number", "阈值", "Threshold"),
+            attribute("seasonal", "boolean", "已去季节", "Season taken out"),
         ),
         title=Text(zh="序列预警", en="Alerts of series"),
         style={

@@ -12,7 +12,7 @@ import numpy as np
 from analyses.water.shore.candidate_rules import SURFACES, CandidateRules
 from analyses.water.shore.shoreline import ShorelineRules
 from analyses.water.shore.shoreline_change import CANNOT_SAY, check_zones
-from spatial.catalog import Attribute, Text
+from spatial.catalog import Attribute, Text, attribute
 from spatial.units import geodesic_areas
 
 if TYPE_CHECKING:
@@ -69,59 +69,55 @@ def subjects(rules: CandidateRules) -> dict[str, Text]:
     return found
 
 
-def _field(name: str, kind: str, zh: str, en: str, unit: str | None = None, **more: Any) -> Attribute:
-    if "domain" in more:
-        more["domain"] = {key: text.model_dump() for key, text in more["domain"].items()}
-    return Attribute.model_validate({"name": name, "type": kind, "title": {"zh": zh, "en": en}, "unit": unit, **more})
-
-
 def candidate_fields(rules: CandidateRules, zones: ShorelineRules) -> tuple[Attribute, ...]:
     """Fields of the layer of candidates; the first ones are those that the river chief's desk reads."""
     surfaces = {name: text for name, (_, text) in SURFACES.items()}
     return (
-        _field("candidate", "string", "图斑编号", "Candidate", nullable=False),
-        _field("title", "string", "名称", "Title"),
-        _field("kind", "string", "疑似类型", "Suspected kind", domain=KINDS),
-        _field("subject", "string", "疑似情形", "What it looks like", domain=subjects(rules)),
-        _field("before_date", "date", "前时相", "Before"),
-        _field("after_date", "date", "后时相（首次发现）", "After (first seen)"),
-        _field("last_seen", "date", "最近一次看见", "Last seen"),
-        _field("confirmed", "boolean", "已由两次清晰观测确认", "Confirmed by two clear looks"),
-        _field("looks", "integer", "看见次数", "Looks that show it", "1"),
-        _field("confidence", "string", "可信程度", "Confidence", domain=_SUREST),
-        _field("area_m2", "number", "椭球面积", "Ellipsoidal area", "m2"),
-        _field("surface_before", "string", "此前地表", "Surface before", domain=surfaces),
-        _field("surface_after", "string", "现地表", "Surface now", domain=surfaces),
-        _field("change", "number", "变化量", "Magnitude of the change", "1"),
-        _field("water_edge_m", "number", "距水边线", "Distance to the water's edge", "m"),
-        _field("range", "string", "管理范围", "Management range"),
-        _field("reach", "string", "河段编码", "Code of the reach"),
-        _field("reach_name", "string", "河段", "Reach"),
-        _field("chainage_m", "number", "桩号（米）", "Chainage", "m"),
-        _field("chainage", "string", "桩号", "Chainage as text"),
-        _field("permit", "string", "涉河许可", "Works permit", domain=_PERMITS),
-        _field("permit_number", "string", "许可文号", "Number of the permit"),
-        _field("permit_share", "number", "有效许可覆盖份额", "Share within valid permits", "1"),
-        _field("zone", "string", "岸线分区", "Zone of the shoreline", domain={z.id: z.title for z in zones.zones.list}),
-        _field("zone_verdict", "string", "分区是否允许", "Allowed in the zone", domain=ZONE_VERDICTS),
-        _field("dates", "string", "看见的日期", "Dates on which it is seen"),
-        _field("evidence_zh", "string", "依据（中文）", "Evidence (Chinese)"),
-        _field("evidence_en", "string", "依据（英文）", "Evidence (English)"),
-        _field("scene_collection", "string", "影像集", "Collection of scenes"),
-        _field("scene_before", "string", "前时相影像", "Scene before"),
-        _field("scene_after", "string", "后时相影像", "Scene after"),
+        attribute("candidate", "string", "图斑编号", "Candidate", nullable=False),
+        attribute("title", "string", "名称", "Title"),
+        attribute("kind", "string", "疑似类型", "Suspected kind", domain=KINDS),
+        attribute("subject", "string", "疑似情形", "What it looks like", domain=subjects(rules)),
+        attribute("before_date", "date", "前时相", "Before"),
+        attribute("after_date", "date", "后时相（首次发现）", "After (first seen)"),
+        attribute("last_seen", "date", "最近一次看见", "Last seen"),
+        attribute("confirmed", "boolean", "已由两次清晰观测确认", "Confirmed by two clear looks"),
+        attribute("looks", "integer", "看见次数", "Looks that show it", "1"),
+        attribute("confidence", "string", "可信程度", "Confidence", domain=_SUREST),
+        attribute("area_m2", "number", "椭球面积", "Ellipsoidal area", "m2"),
+        attribute("surface_before", "string", "此前地表", "Surface before", domain=surfaces),
+        attribute("surface_after", "string", "现地表", "Surface now", domain=surfaces),
+        attribute("change", "number", "变化量", "Magnitude of the change", "1"),
+        attribute("water_edge_m", "number", "距水边线", "Distance to the water's edge", "m"),
+        attribute("range", "string", "管理范围", "Management range"),
+        attribute("reach", "string", "河段编码", "Code of the reach"),
+        attribute("reach_name", "string", "河段", "Reach"),
+        attribute("chainage_m", "number", "桩号（米）", "Chainage", "m"),
+        attribute("chainage", "string", "桩号", "Chainage as text"),
+        attribute("permit", "string", "涉河许可", "Works permit", domain=_PERMITS),
+        attribute("permit_number", "string", "许可文号", "Number of the permit"),
+        attribute("permit_share", "number", "有效许可覆盖份额", "Share within valid permits", "1"),
+        attribute(
+            "zone", "string", "岸线分区", "Zone of the shoreline", domain={z.id: z.title for z in zones.zones.list}
+        ),
+        attribute("zone_verdict", "string", "分区是否允许", "Allowed in the zone", domain=ZONE_VERDICTS),
+        attribute("dates", "string", "看见的日期", "Dates on which it is seen"),
+        attribute("evidence_zh", "string", "依据（中文）", "Evidence (Chinese)"),
+        attribute("evidence_en", "string", "依据（英文）", "Evidence (English)"),
+        attribute("scene_collection", "string", "影像集", "Collection of scenes"),
+        attribute("scene_before", "string", "前时相影像", "Scene before"),
+        attribute("scene_after", "string", "后时相影像", "Scene after"),
     )
 
 
 VESSEL_FIELDS: tuple[Attribute, ...] = (
-    _field("place", "string", "位置编号", "Place", nullable=False),
-    _field("behaviour", "string", "行为", "Behaviour", domain=_VESSELS),
-    _field("time", "datetime", "时间", "Time", nullable=False),
-    _field("dates", "integer", "该处出现日期数", "Dates at this place", "1"),
-    _field("target_m2", "number", "亮目标面积", "Area of the bright target", "m2"),
-    _field("deviation", "number", "联合偏离", "Joint deviation", "1"),
-    _field("chance", "number", "偶然重合概率", "Probability of coincidence", "1"),
-    _field("scene", "string", "影像", "Scene"),
+    attribute("place", "string", "位置编号", "Place", nullable=False),
+    attribute("behaviour", "string", "行为", "Behaviour", domain=_VESSELS),
+    attribute("time", "datetime", "时间", "Time", nullable=False),
+    attribute("dates", "integer", "该处出现日期数", "Dates at this place", "1"),
+    attribute("target_m2", "number", "亮目标面积", "Area of the bright target", "m2"),
+    attribute("deviation", "number", "联合偏离", "Joint deviation", "1"),
+    attribute("chance", "number", "偶然重合概率", "Probability of coincidence", "1"),
+    attribute("scene", "string", "影像", "Scene"),
 )
 
 

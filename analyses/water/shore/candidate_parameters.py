@@ -7,15 +7,13 @@ from typing import Any
 
 from pydantic import Field
 
-from spatial.jobs.contract import Parameters, bilingual
+from spatial.jobs.contract import Parameters, bilingual, layer_field
 
 __all__ = ["CandidateParameters"]
 
-_ID = r"^[a-z][a-z0-9-]{0,50}$"
-
 
 def _layer(default: str | None, zh: str, en: str, about_zh: str, about_en: str) -> Any:
-    return Field(default, pattern=_ID, json_schema_extra=bilingual(zh, en, about_zh, about_en))
+    return layer_field(default, zh, en, about_zh, about_en)
 
 
 class CandidateParameters(Parameters):

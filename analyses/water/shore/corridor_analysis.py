@@ -37,6 +37,7 @@ from spatial.jobs.contract import (
     Parameters,
     Progress,
     bilingual,
+    layer_field,
 )
 
 if TYPE_CHECKING:
@@ -44,43 +45,27 @@ if TYPE_CHECKING:
 
 __all__ = ["CorridorChangeAnalysis", "CorridorChangeParameters"]
 
-LAYER = r"^[a-z][a-z0-9-]{0,50}$"
-
 
 class CorridorChangeParameters(Parameters):
     """Parameters (参数) of land-cover change along a river."""
 
-    earlier: str = Field(
+    earlier: str = layer_field(
         "land-use-earlier",
-        pattern=LAYER,
-        json_schema_extra=bilingual(
-            "前期地类图层",
-            "Earlier map",
-            "13 类用地编码的栅格；其格网即结果格网。",
-            "Raster of the 13 land-use codes; its grid is that of the result.",
-        ),
+        "前期地类图层",
+        "Earlier map",
+        "13 类用地编码的栅格；其格网即结果格网。",
+        "Raster of the 13 land-use codes; its grid is that of the result.",
     )
-    later: str = Field(
-        "land-use",
-        pattern=LAYER,
-        json_schema_extra=bilingual("后期地类图层", "Later map", "同一格网。", "On the same grid."),
+    later: str = layer_field("land-use", "后期地类图层", "Later map", "同一格网。", "On the same grid.")
+    river: str = layer_field(
+        "yangtze-han", "河流图层", "River", "水面（面）或中心线、岸线（线）。", "Water surface, or lines."
     )
-    river: str = Field(
-        "yangtze-han",
-        pattern=LAYER,
-        json_schema_extra=bilingual(
-            "河流图层", "River", "水面（面）或中心线、岸线（线）。", "Water surface, or lines."
-        ),
-    )
-    reaches: str | None = Field(
+    reaches: str | None = layer_field(
         "river-reaches",
-        pattern=LAYER,
-        json_schema_extra=bilingual(
-            "河段名录",
-            "Register of reaches",
-            "可选：中心线沿下游方向；占用按河段和左右岸统计。",
-            "Optional: centre lines that run downstream; occupation is then told by reach and bank.",
-        ),
+        "河段名录",
+        "Register of reaches",
+        "可选：中心线沿下游方向；占用按河段和左右岸统计。",
+        "Optional: centre lines that run downstream; occupation is then told by reach and bank.",
     )
     distance_m: float | None = Field(
         None,

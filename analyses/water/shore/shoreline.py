@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from analyses.rules import Sourced
+from analyses.rules import Sourced, read_rules
 from spatial.catalog import Text
-from spatial.errors import InvalidParameter, LayerDefinitionInvalid
+from spatial.errors import InvalidParameter
 
 if TYPE_CHECKING:
     import geopandas
@@ -99,13 +99,7 @@ def shoreline_rules(rules: Mapping[str, Any]) -> ShorelineRules:
     LayerDefinitionInvalid
         If the file is missing or breaks the model.
     """
-    try:
-        return ShorelineRules.model_validate(rules["shoreline"])
-    except (KeyError, ValueError) as error:
-        raise LayerDefinitionInvalid(
-            f"规则文件 shoreline.yml 缺失或有误：{error}", f"rule file shoreline.yml is missing or not valid: {error}",
-            file="shoreline.yml",
-        ) from error  # fmt: skip
+    return read_rules(rules, "shoreline", ShorelineRules)
 
 
 @dataclass(frozen=True)

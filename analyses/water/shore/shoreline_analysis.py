@@ -13,11 +13,12 @@ from analyses.water.bodies.level_area import levels_on
 from analyses.water.bodies.rules import water_body_rules
 from analyses.water.extent.rules import water_extent_rules
 from analyses.water.extent.scene_maps import InspectedScene, inspect_scenes, scene_reflectance
+from analyses.water.scene_collection import SCENES, collection_field
 from analyses.water.shore.candidate_features import ZONE_VERDICTS
 from analyses.water.shore.shoreline import ShorelineRules, Transects, edge_positions, make_transects, shoreline_rules
 from analyses.water.shore.shoreline_change import Retreat, bank_retreat, natural_share
 from analyses.water.shore.shoreline_outputs import CONTOUR_FIELDS, contour_style, contours_frame, contours_of, zones_of
-from spatial.catalog import Attribute, Text
+from spatial.catalog import Attribute, Text, attribute
 from spatial.errors import InvalidParameter, LayerEmpty
 from spatial.jobs.contract import (
     AnalysisResult,
@@ -29,6 +30,7 @@ from spatial.jobs.contract import (
     Progress,
     RasterInput,
     bilingual,
+    layer_field,
 )
 
 if TYPE_CHECKING:
@@ -39,19 +41,12 @@ if TYPE_CHECKING:
 __all__ = ["ShorelineParameters", "ShorelineWatch"]
 
 _YEAR_S = 365.25 * 86_400
-_ID = r"^[a-z][a-z0-9-]{0,50}$"
 
 
 class ShorelineParameters(Parameters):
     """Parameters of the shoreline watch (岸线监测)."""
 
-    collection: str = Field(
-        "honghu-scenes",
-        pattern=_ID,
-        json_schema_extra=bilingual(
-            "影像集", "Collection of scenes", "见 onemap scenes list。", "See onemap scenes list."
-        ),
-    )
+    collection: str = collection_field()
     lake: str = Field(
         "洪湖",
         min_length=1,
@@ -63,32 +58,22 @@ class ShorelineParameters(Parameters):
             "A name of the layer of lakes; its outer ring is the baseline.",
         ),
     )
-    lakes: str = Field(
-        "lakes",
-        pattern=_ID,
-        json_schema_extra=bilingual(
-            "湖泊图层", "Layer of lakes", "含字段 name 的面图层。", "Polygons with a field name."
-        ),
+    lakes: str = layer_field(
+        "lakes", "湖泊图层", "Layer of lakes", "含字段 name 的面图层。", "Polygons with a field name."
     )
-    levels: str | None = Field(
+    levels: str | None = layer_field(
         "lake-levels",
-        pattern=_ID,
-        json_schema_extra=bilingual(
-            "水位图层",
-            "Layer of water levels",
-            "有同名站时按等水位比较，否则不校正并说明。",
-            "With a gauge of the name, rates are at equal level.",
-        ),
+        "水位图层",
+        "Layer of water levels",
+        "有同名站时按等水位比较，否则不校正并说明。",
+        "With a gauge of the name, rates are at equal level.",
     )
-    zones: str | None = Field(
+    zones: str | None = layer_field(
         "shoreline-zones",
-        pattern=_ID,
-        json_schema_extra=bilingual(
-            "岸线四区图层",
-            "Layer of the four zones",
-            "含字段 zone；没有则人工岸段的分区无法判定。",
-            "With a field zone; without it the zone of artificial stretches cannot be told.",
-        ),
+        "岸线四区图层",
+        "Layer of the four zones",
+        "含字段 zone；没有则人工岸段的分区无法判定。",
+        "With a field zone; without it the zone of artificial stretches cannot be told.",
     )
     artificial_codes: tuple[int, ...] = Field(
         (12,),
@@ -103,36 +88,31 @@ class ShorelineParameters(Parameters):
 
 
 def _fields(rules: ShorelineRules) -> tuple[Attribute, ...]:
-    rows: tuple[tuple[str, str, str, str, str | None], ...] = (
-        ("transect", "integer", "断面", "Transect", None),
-        ("chainage_m", "number", "沿岸桩号", "Chainage", "m"),
-        ("rate_m_per_year", "number", "后退速率", "Rate of retreat", "m/a"),
-        ("rate_low", "number", "速率下限", "Lower end of the rate", "m/a"),
-        ("rate_high", "number", "速率上限", "Upper end of the rate", "m/a"),
-        ("p", "number", "显著性", "Significance (p)", "1"),
-        ("observations", "integer", "有效次数", "Observations", "1"),
-        ("level_slope", "number", "每米水位的岸线移动", "Shift for a metre of level", "1"),
-        ("alert", "boolean", "崩岸预警", "Alert of bank retreat", None),
-        ("shore", "string", "岸段类型", "Kind of shore", None),
-        ("zone", "string", "岸线分区", "Zone of the shoreline", None),
-        ("zone_verdict", "string", "人工岸段分区是否允许", "Artificial shore allowed in the zone", None),
-    )
-    kinds = {
-        "natural": {"zh": "自然", "en": "natural"},
-        "artificial": {"zh": "人工", "en": "artificial"},
-        "unknown": {"zh": "未评价", "en": "not assessed"},
+    shores = {
+        "natural": Text(zh="自然", en="natural"),
+        "artificial": Text(zh="人工", en="artificial"),
+        "unknown": Text(zh="未评价", en="not assessed"),
     }
-    domains = {
-        "shore": kinds,
-        "zone": {zone.id: zone.title.model_dump() for zone in rules.zones.list},
-        "zone_verdict": {name: text.model_dump() for name, text in ZONE_VERDICTS.items()},
-    }
-    return tuple(
-        Attribute.model_validate(
-            {"name": name, "type": kind, "title": {"zh": zh, "en": en}, "unit": unit}
-            | ({"domain": domains[name]} if name in domains else {})
-        )
-        for name, kind, zh, en, unit in rows
+    zones = {zone.id: zone.title for zone in rules.zones.list}
+    return (
+        attribute("transect", "integer", "断面", "Transect"),
+        attribute("chainage_m", "number", "沿岸桩号", "Chainage", "m"),
+        attribute("rate_m_per_year", "number", "后退速率", "Rate of retreat", "m/a"),
+        attribute("rate_low", "number", "速率下限", "Lower end of the rate", "m/a"),
+        attribute("rate_high", "number", "速率上限", "Upper end of the rate", "m/a"),
+        attribute("p", "number", "显著性", "Significance (p)", "1"),
+        attribute("observations", "integer", "有效次数", "Observations", "1"),
+        attribute("level_slope", "number", "每米水位的岸线移动", "Shift for a metre of level", "1"),
+        attribute("alert", "boolean", "崩岸预警", "Alert of bank retreat"),
+        attribute("shore", "string", "岸段类型", "Kind of shore", domain=shores),
+        attribute("zone", "string", "岸线分区", "Zone of the shoreline", domain=zones),
+        attribute(
+            "zone_verdict",
+            "string",
+            "人工岸段分区是否允许",
+            "Artificial shore allowed in the zone",
+            domain=ZONE_VERDICTS,
+        ),
     )
 
 
@@ -150,7 +130,7 @@ class ShorelineWatch:
     method: ClassVar[str] = "MNDWI 断面线性内插；Theil–Sen 与 Mann–Kendall；docs/methods/shoreline.md"
     parameters: ClassVar[type[Parameters]] = ShorelineParameters
     inputs: ClassVar[tuple[InputSpec, ...]] = (
-        InputSpec("scenes", "honghu-scenes", "scenes", Text(zh="影像集", en="Collection of scenes")),
+        SCENES,
         InputSpec("lakes", "lakes", "vector", Text(zh="湖泊", en="Lakes"), extent="whole"),
         InputSpec("levels", "lake-levels", "vector", Text(zh="湖库水位", en="Lake levels"), True, extent="whole"),
         InputSpec("land_use", "land-use", "raster", Text(zh="土地利用", en="Land use"), True, "nearest"),

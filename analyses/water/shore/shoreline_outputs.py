@@ -10,7 +10,7 @@ import numpy as np
 
 from analyses.water.shore.shoreline import ShorelineRules, Transects, index_contours
 from analyses.water.shore.shoreline_change import CANNOT_SAY, check_zones
-from spatial.catalog import Attribute
+from spatial.catalog import Attribute, attribute
 
 if TYPE_CHECKING:
     import geopandas
@@ -83,14 +83,11 @@ def contours_of(
     return shapely.MultiLineString(kept) if kept else None
 
 
-CONTOUR_FIELDS: tuple[Attribute, ...] = tuple(
-    Attribute.model_validate({"name": name, "type": kind, "title": {"zh": zh, "en": en}, "unit": unit})
-    for name, kind, zh, en, unit in (
-        ("scene", "string", "影像", "Scene", None),
-        ("time", "datetime", "时间", "Time", None),
-        ("year", "integer", "年份", "Year", None),
-        ("length_km", "number", "长度", "Length", "km"),
-    )
+CONTOUR_FIELDS: tuple[Attribute, ...] = (
+    attribute("scene", "string", "影像", "Scene"),
+    attribute("time", "datetime", "时间", "Time"),
+    attribute("year", "integer", "年份", "Year"),
+    attribute("length_km", "number", "长度", "Length", "km"),
 )
 
 

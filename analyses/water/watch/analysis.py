@@ -22,6 +22,7 @@ from analyses.water.extent.rules import water_extent_rules
 from analyses.water.extent.scene_maps import InspectedScene, MapScenes, ScratchMaps, inspect_scenes
 from analyses.water.occurrence.frequency import FrequencyReport, water_frequency
 from analyses.water.occurrence.stack import Observation, read_observation
+from analyses.water.scene_collection import SCENES
 from analyses.water.watch.account import body_rows, factors, inherited, listed_waters, notes, totals
 from analyses.water.watch.cards import CARD_FIELDS, CardSources, card_rows, cards_frame, cards_style, listed_areas
 from analyses.water.watch.event_features import (
@@ -96,7 +97,7 @@ class WaterWatch:
     )
     parameters: ClassVar[type[Parameters]] = WatchParameters
     inputs: ClassVar[tuple[InputSpec, ...]] = (
-        InputSpec("scenes", "honghu-scenes", "scenes", Text(zh="影像集", en="Collection of scenes")),
+        SCENES,
         InputSpec("lakes", "lakes", "vector", Text(zh="湖泊名录", en="Listed lakes"), optional=True),
         InputSpec(
             "levels", "lake-levels", "vector", Text(zh="湖库水位", en="Lake levels"), optional=True, extent="whole"

@@ -14,8 +14,7 @@ from analyses.water.bodies.gauge_levels import gauge_of
 from analyses.water.bodies.lake_card import INDICATORS, LakeCard, lake_card
 from analyses.water.bodies.level_area import LevelArea, storage_change
 from analyses.water.bodies.protection import ProtectionLine, curve_of
-from analyses.water.watch.result import field as attribute
-from spatial.catalog import Attribute, Text
+from spatial.catalog import Attribute, Text, attribute
 from spatial.errors import InvalidParameter
 from spatial.units import geodesic_areas
 
@@ -240,9 +239,7 @@ CARD_FIELDS: tuple[Attribute, ...] = (
     attribute("body", "string", "图斑编号", "Body id", nullable=False),
     attribute("name", "string", "湖泊", "Lake", nullable=False),
     attribute("year", "integer", "年份", "Year", nullable=False),
-    attribute(
-        "verdict", "string", "面积不减", "Area not reduced", domain={k: v.model_dump() for k, v in VERDICTS.items()}
-    ),
+    attribute("verdict", "string", "面积不减", "Area not reduced", domain=VERDICTS),
     attribute("not_reduced_reason_zh", "string", "判定依据（中文）", "Why (Chinese)"),
     attribute("not_reduced_reason_en", "string", "判定依据（英文）", "Why (English)"),
     attribute("protection_km2", "number", "保护线面积", "Area of the protection line", "km2"),

@@ -12,7 +12,7 @@ import numpy as np
 from analyses.water.bodies.events import KINDS as EVENT_KINDS
 from analyses.water.bodies.kinds import TITLES as BODY_KINDS
 from analyses.water.bodies.protection import ZONES, zone_of
-from analyses.water.watch.result import field
+from spatial.catalog import attribute
 
 if TYPE_CHECKING:
     import geopandas
@@ -25,28 +25,26 @@ if TYPE_CHECKING:
 __all__ = ["EVENT_FIELDS", "SceneNames", "event_rows", "events_frame", "events_style", "withheld_rows"]
 
 EVENT_FIELDS: tuple[Attribute, ...] = (
-    field("event", "string", "事件编号", "Event id", nullable=False),
-    field("kind", "string", "类别", "Kind", domain={k: v.model_dump() for k, v in EVENT_KINDS.items()}),
-    field("body", "string", "图斑编号", "Body id", nullable=False),
-    field("name", "string", "名称", "Name"),
-    field(
-        "body_kind", "string", "图斑类别", "Kind of the body", domain={k: v.model_dump() for k, v in BODY_KINDS.items()}
-    ),
-    field("time", "datetime", "首次发现", "First seen", nullable=False),
-    field("confirmed", "date", "确认日期", "Confirmed on"),
-    field("ended", "date", "结束日期", "Ended on"),
-    field("two_observations", "boolean", "已由两次观测确认", "Confirmed by two observations"),
-    field("area_ha", "number", "面积", "Area", "ha"),
-    field("reference_ha", "number", "比较面积", "Compared with", "ha"),
-    field("zone", "string", "所在分区", "Zone", domain={k: v.model_dump() for k, v in ZONES.items()}),
-    field("last_wet", "date", "最后见水", "Last seen wet"),
-    field("before_date", "date", "变化前影像日期", "Day of the scene before"),
-    field("after_date", "date", "变化后影像日期", "Day of the scene after"),
-    field("scene_collection", "string", "影像集", "Collection of the scenes"),
-    field("scene_before", "string", "变化前影像", "Scene before"),
-    field("scene_after", "string", "变化后影像", "Scene after"),
-    field("evidence_zh", "string", "依据（中文）", "Evidence (Chinese)"),
-    field("evidence_en", "string", "依据（英文）", "Evidence (English)"),
+    attribute("event", "string", "事件编号", "Event id", nullable=False),
+    attribute("kind", "string", "类别", "Kind", domain=EVENT_KINDS),
+    attribute("body", "string", "图斑编号", "Body id", nullable=False),
+    attribute("name", "string", "名称", "Name"),
+    attribute("body_kind", "string", "图斑类别", "Kind of the body", domain=BODY_KINDS),
+    attribute("time", "datetime", "首次发现", "First seen", nullable=False),
+    attribute("confirmed", "date", "确认日期", "Confirmed on"),
+    attribute("ended", "date", "结束日期", "Ended on"),
+    attribute("two_observations", "boolean", "已由两次观测确认", "Confirmed by two observations"),
+    attribute("area_ha", "number", "面积", "Area", "ha"),
+    attribute("reference_ha", "number", "比较面积", "Compared with", "ha"),
+    attribute("zone", "string", "所在分区", "Zone", domain=ZONES),
+    attribute("last_wet", "date", "最后见水", "Last seen wet"),
+    attribute("before_date", "date", "变化前影像日期", "Day of the scene before"),
+    attribute("after_date", "date", "变化后影像日期", "Day of the scene after"),
+    attribute("scene_collection", "string", "影像集", "Collection of the scenes"),
+    attribute("scene_before", "string", "变化前影像", "Scene before"),
+    attribute("scene_after", "string", "变化后影像", "Scene after"),
+    attribute("evidence_zh", "string", "依据（中文）", "Evidence (Chinese)"),
+    attribute("evidence_en", "string", "依据（英文）", "Evidence (English)"),
 )
 _EVENT_COLOURS = {
     "new": "#1a9850", "lost": "#b2182b", "dried": "#fdae61", "shrunk": "#ef8a62", "reclaimed": "#d7301f",

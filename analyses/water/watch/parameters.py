@@ -7,25 +7,20 @@ from typing import Literal
 
 from pydantic import Field
 
-from spatial.jobs.contract import Parameters, bilingual
+from spatial.jobs.contract import Parameters, bilingual, layer_field
 
 __all__ = ["WatchParameters"]
-
-_ID = r"^[a-z][a-z0-9-]{0,50}$"
 
 
 class WatchParameters(Parameters):
     """Parameters of the water watch (水体监测)."""
 
-    collection: str = Field(
+    collection: str = layer_field(
         "honghu-scenes",
-        pattern=_ID,
-        json_schema_extra=bilingual(
-            "影像集",
-            "Collection of scenes",
-            "见 /api/v1/scenes 或 onemap scenes list。",
-            "See /api/v1/scenes or onemap scenes list.",
-        ),
+        "影像集",
+        "Collection of scenes",
+        "见 /api/v1/scenes 或 onemap scenes list。",
+        "See /api/v1/scenes or onemap scenes list.",
     )
     first: date | None = Field(
         None,
@@ -39,59 +34,44 @@ class WatchParameters(Parameters):
             "结束日期", "Last day", "含当日；不填为最新一景。", "Inclusive; default the newest scene."
         ),
     )
-    lakes: str = Field(
+    lakes: str = layer_field(
         "lakes",
-        pattern=_ID,
-        json_schema_extra=bilingual(
-            "湖泊名录图层",
-            "Layer of listed lakes",
-            "含字段 name 的面图层；名录湖泊不按形状归为坑塘或河流。",
-            "Polygons with a field name; a listed lake is never taken for a pond or river by its shape.",
-        ),
+        "湖泊名录图层",
+        "Layer of listed lakes",
+        "含字段 name 的面图层；名录湖泊不按形状归为坑塘或河流。",
+        "Polygons with a field name; a listed lake is never taken for a pond or river by its shape.",
     )
-    levels: str | None = Field(
+    levels: str | None = layer_field(
         "lake-levels",
-        pattern=_ID,
-        json_schema_extra=bilingual(
-            "水位图层",
-            "Layer of water levels",
-            "站点序列，字段 lake、time、level_m；同名湖泊用它做同水位比较，缺则用水位指数。",
-            "Station series with lake, time, level_m; lakes of that name are compared at equal level, others by the level index.",
-        ),
+        "水位图层",
+        "Layer of water levels",
+        "站点序列，字段 lake、time、level_m；同名湖泊用它做同水位比较，缺则用水位指数。",
+        "Station series with lake, time, level_m; lakes of that name are compared at equal level, others by the level index.",
     )
-    protection: str | None = Field(
+    protection: str | None = layer_field(
         "lake-protection-lines",
-        pattern=_ID,
-        json_schema_extra=bilingual(
-            "湖泊保护线图层",
-            "Layer of protection lines of lakes",
-            "面图层，字段 name、water_km2（须保持的水面），可有 zone、level_m、area_km2、ecological_level_m；"
-            "缺则“面积不减”为无法判定。其中的水体也作为名录水体。",
-            "Polygons with name, water_km2 (water to be kept), optional zone, level_m, area_km2, ecological_level_m; without it "
-            "«area not reduced» cannot be judged. Its waters count as listed too.",
-        ),
+        "湖泊保护线图层",
+        "Layer of protection lines of lakes",
+        "面图层，字段 name、water_km2（须保持的水面），可有 zone、level_m、area_km2、ecological_level_m；"
+        "缺则“面积不减”为无法判定。其中的水体也作为名录水体。",
+        "Polygons with name, water_km2 (water to be kept), optional zone, level_m, area_km2, ecological_level_m; without it "
+        "«area not reduced» cannot be judged. Its waters count as listed too.",
     )
-    shore: str | None = Field(
+    shore: str | None = layer_field(
         None,
-        pattern=_ID,
-        json_schema_extra=bilingual(
-            "岸段图层",
-            "Layer of shore sections",
-            "shoreline-watch 的断面成果或岸段图层，字段 shore（natural、artificial、unknown）；用于自然岸线保有率。",
-            "Transects of a run of shoreline-watch or sections of the shore with a field shore (natural, artificial, unknown), "
-            "for the natural share of the shore.",
-        ),
+        "岸段图层",
+        "Layer of shore sections",
+        "shoreline-watch 的断面成果或岸段图层，字段 shore（natural、artificial、unknown）；用于自然岸线保有率。",
+        "Transects of a run of shoreline-watch or sections of the shore with a field shore (natural, artificial, unknown), "
+        "for the natural share of the shore.",
     )
-    earlier: str | None = Field(
+    earlier: str | None = layer_field(
         None,
-        pattern=_ID,
-        json_schema_extra=bilingual(
-            "上一次的水体图斑",
-            "Bodies of an earlier run",
-            "上一次 water-watch 成果的图斑图层；图斑编号由它继承，并列出分裂、合并、新出现、不再成斑。",
-            "Layer of bodies of an earlier run of water-watch: ids are inherited from it; what split, merged, came and went is "
-            "listed.",
-        ),
+        "上一次的水体图斑",
+        "Bodies of an earlier run",
+        "上一次 water-watch 成果的图斑图层；图斑编号由它继承，并列出分裂、合并、新出现、不再成斑。",
+        "Layer of bodies of an earlier run of water-watch: ids are inherited from it; what split, merged, came and went is "
+        "listed.",
     )
     least_clear: float = Field(
         10,

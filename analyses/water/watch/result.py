@@ -13,7 +13,7 @@ from analyses.water.classes import TITLES as CLASS_TITLES
 from analyses.water.occurrence.transitions import NO_CLASS
 from analyses.water.occurrence.transitions import NOT_ASSESSED as NO_TRANSITION
 from analyses.water.occurrence.transitions import TITLES as TRANSITION_TITLES
-from spatial.catalog import Attribute, Band, Text
+from spatial.catalog import Attribute, Band, Text, attribute
 
 if TYPE_CHECKING:
     import geopandas
@@ -32,7 +32,6 @@ __all__ = [
     "date_band",
     "extent_bands",
     "extent_style",
-    "field",
     "frequency_bands",
     "frequency_style",
     "level_area_rows",
@@ -146,32 +145,27 @@ def transition_style() -> dict[str, Any]:
     }
 
 
-def field(name: str, kind: str, zh: str, en: str, unit: str | None = None, **more: Any) -> Attribute:
-    """Field of a result layer."""
-    return Attribute.model_validate({"name": name, "type": kind, "title": {"zh": zh, "en": en}, "unit": unit, **more})
-
-
 BODY_FIELDS: tuple[Attribute, ...] = (
-    field("body", "string", "图斑编号", "Body id", nullable=False),
-    field("name", "string", "名称", "Name"),
-    field("kind", "string", "类别", "Kind", domain={k: v.model_dump() for k, v in KINDS.items()}),
-    field("kind_reason", "string", "类别依据", "Why this kind"),
-    field("area_km2", "number", "范围面积", "Area of the extent", "km2"),
-    field("permanent_share", "number", "常年有水份额", "Share always wet", "1"),
-    field("mean_frequency", "number", "平均频率", "Mean frequency", "1"),
-    field("mean_clear", "number", "平均有效次数", "Mean clear count", "1"),
-    field("holes", "integer", "岛洞数", "Islands"),
+    attribute("body", "string", "图斑编号", "Body id", nullable=False),
+    attribute("name", "string", "名称", "Name"),
+    attribute("kind", "string", "类别", "Kind", domain=KINDS),
+    attribute("kind_reason", "string", "类别依据", "Why this kind"),
+    attribute("area_km2", "number", "范围面积", "Area of the extent", "km2"),
+    attribute("permanent_share", "number", "常年有水份额", "Share always wet", "1"),
+    attribute("mean_frequency", "number", "平均频率", "Mean frequency", "1"),
+    attribute("mean_clear", "number", "平均有效次数", "Mean clear count", "1"),
+    attribute("holes", "integer", "岛洞数", "Islands"),
 )
 SERIES_FIELDS: tuple[Attribute, ...] = (
-    field("body", "string", "图斑编号", "Body id", nullable=False),
-    field("name", "string", "名称", "Name"),
-    field("kind", "string", "类别", "Kind", domain={k: v.model_dump() for k, v in KINDS.items()}),
-    field("time", "datetime", "时间", "Time", nullable=False),
-    field("area_km2", "number", "水面面积", "Water area", "km2"),
-    field("area_low_km2", "number", "面积下限", "Lower end of the interval", "km2"),
-    field("area_high_km2", "number", "面积上限", "Upper end of the interval", "km2"),
-    field("seen_share", "number", "有效份额", "Share seen", "1"),
-    field(
+    attribute("body", "string", "图斑编号", "Body id", nullable=False),
+    attribute("name", "string", "名称", "Name"),
+    attribute("kind", "string", "类别", "Kind", domain=KINDS),
+    attribute("time", "datetime", "时间", "Time", nullable=False),
+    attribute("area_km2", "number", "水面面积", "Water area", "km2"),
+    attribute("area_low_km2", "number", "面积下限", "Lower end of the interval", "km2"),
+    attribute("area_high_km2", "number", "面积上限", "Upper end of the interval", "km2"),
+    attribute("seen_share", "number", "有效份额", "Share seen", "1"),
+    attribute(
         "flag",
         "string",
         "来源",
@@ -183,8 +177,8 @@ SERIES_FIELDS: tuple[Attribute, ...] = (
             "none": {"zh": "无", "en": "none"},
         },
     ),
-    field("level_m", "number", "水位", "Water level", "m"),
-    field("level_index", "number", "水位指数", "Level index", "1"),
+    attribute("level_m", "number", "水位", "Water level", "m"),
+    attribute("level_index", "number", "水位指数", "Level index", "1"),
 )
 
 

@@ -6,10 +6,14 @@ import { apiLines } from "./card";
 import { fill, h } from "./dom";
 import { copyWithToast } from "./notice";
 
+/** Each answers as it stands: a test of the API asks them all. */
 const SERVICES: readonly [string, string][] = [
   ["OGC API", "/ogc"],
+  ["OGC API Records", "/ogc/collections/catalogue/items"],
   ["OGC API Processes", "/ogc/processes"],
-  ["WMTS", "/tiles/wmts"],
+  ["STAC", "/stac"],
+  ["WMTS", "/tiles/wmts/1.0.0/WMTSCapabilities.xml"],
+  ["WMS", "/tiles/wms?SERVICE=WMS&REQUEST=GetCapabilities"],
   ["OpenAPI", "/ogc/openapi"],
 ];
 

@@ -11,6 +11,7 @@ import { AnalysisPanel } from "./analysis";
 import { CartoPanel } from "./carto";
 import { SwipePanel } from "./compare";
 import { fill, h, icon, iconButton } from "./dom";
+import { errorBox, loadingBox } from "./notice";
 import { QueryPanel } from "./query";
 import type { RiverChiefPanel } from "./riverchief";
 import { SharePanel } from "./sharepanel";
@@ -258,10 +259,23 @@ export class Shell {
     if (tool === "share") this.share.refresh();
   }
 
+  /** Fetches a panel when it is first opened: until then its place says so, and after a failure what to do. */
+  private async fetched<M>(host: HTMLElement, module: Promise<M>, again: () => void): Promise<M | null> {
+    if (!host.firstChild) fill(host, loadingBox(t("loading")));
+    try {
+      return await module;
+    } catch (error) {
+      fill(host, errorBox(error, again));
+      return null;
+    }
+  }
+
   private async openWater(): Promise<void> {
     if (!this.app.catalogue) return;
     if (!this.water) {
-      const { WaterPanel } = await import("./water");
+      const loaded = await this.fetched(this.waterHost, import("./water"), () => void this.openWater());
+      if (!loaded) return;
+      const { WaterPanel } = loaded;
       this.water ??= new WaterPanel(this.app, this.view, (id) => void this.showCase(id));
       fill(this.waterHost, this.water.element);
     }
@@ -277,7 +291,9 @@ export class Shell {
   /** The desk is fetched when it is first opened. */
   private async openRiverChief(): Promise<void> {
     if (!this.riverChief) {
-      const { RiverChiefPanel } = await import("./riverchief");
+      const loaded = await this.fetched(this.riverChiefHost, import("./riverchief"), () => void this.openRiverChief());
+      if (!loaded) return;
+      const { RiverChiefPanel } = loaded;
       this.riverChief ??= new RiverChiefPanel(this.app, this.view);
       fill(this.riverChiefHost, this.riverChief.element);
     }
@@ -384,7 +400,8 @@ export class Shell {
       this.scale,
       this.coordinates,
       h("span", { class: "crs" }, TILE_SETS[app.tileSet].label),
-      h("span", { class: "credits", title: base }, [base, t("disclaimer")].filter(Boolean).join(" · ")),
+      // The disclaimer first: what does not fit is cut at the end, and a pointer shows it whole.
+      h("span", { class: "credits", title: base }, [t("disclaimer"), base].filter(Boolean).join(" · ")),
     );
     this.pointer(null);
     this.showScale();

@@ -103,7 +103,7 @@ export class LayerTree {
         "label",
         {},
         box,
-        h("span", { class: `kind ${layer.kind}`, title: kind, "aria-label": kind }),
+        h("span", { class: `kind ${layer.kind}`, role: "img", title: kind, "aria-label": kind }),
         h("span", { class: "name" }, pick(layer.title)),
         layer.synthetic ? h("span", { class: "tag synthetic" }, t("synthetic")) : null,
       ),

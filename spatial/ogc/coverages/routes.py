@@ -27,6 +27,7 @@ from spatial.ogc.data_formats import DataFormat, read_data_call, read_data_forma
 from spatial.ogc.exchange import JSON, SCHEMA, link, read_call
 from spatial.ogc.parameters import DOCUMENT_PARAMETERS
 from spatial.store.coverage_grid import MAX_CELLS, CoverageGrid, plan_grid
+from spatial.store.raster import published_file
 
 if TYPE_CHECKING:
     from spatial.store.datastore import DataStore, Snapshot
@@ -93,7 +94,7 @@ async def coverage(datastore: DataStore, request: Request) -> Response:
     every = tuple(range(len(raster.layer.bands)))
     if asked.is_whole_file and asked.bands == every and form.media == GEOTIFF:
         return FileResponse(
-            raster.path,
+            published_file(raster),
             media_type=GEOTIFF,
             filename=f"{layer_id}.tif",
             content_disposition_type="inline",

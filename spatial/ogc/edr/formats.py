@@ -142,15 +142,16 @@ def _properties(subject: Subject, label: str, time: str, endpoint: str) -> dict[
 def to_geojson(subject: Subject, answer: Answer) -> bytes:
     """EDR-GeoJSON: a feature a point; of an area one feature with its statistics; a feature a station and time."""
     if isinstance(answer, Points):
-        features = list(_point_features(subject, answer))
+        features = [orjson.dumps(feature) for feature in _point_features(subject, answer)]
     elif isinstance(answer, Cells):
-        features = [_area_feature(subject, answer)]
+        features = [orjson.dumps(_area_feature(subject, answer))]
     else:
-        features = list(_series_features(subject, answer))
+        features = [orjson.dumps(feature) for feature in _series_features(subject, answer)]
     parameters = [{"id": name, **found} for name, found in _parameters(subject).items()]
     document = {
         "type": "FeatureCollection",
-        "features": features,
+        # Written one by one: tens of thousands of features as dictionaries are ten times their text.
+        "features": orjson.Fragment(b"[" + b",".join(features) + b"]"),
         "parameters": parameters,
         "numberReturned": len(features),
         "links": [

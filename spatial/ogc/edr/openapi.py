@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["components", "paths"]
 
-_TITLES = {
+_TITLES: dict[Query, tuple[str, str]] = {
     "position": ("点位取值", "values at points"),
     "radius": ("半径内取值", "values within a distance"),
     "area": ("面域取值", "values in a polygon"),
@@ -101,10 +101,16 @@ def components(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
         if not isinstance(published, PublishedRaster):
             readings = [f.name for f in parameters_of(published.layer)]
             found[_name_component(published)] = _names("", "", readings)
+    answers: dict[str, Any] = {}
+    for raster in (True, False):
+        formats, own_answers = _formats_and_answers(raster=raster)
+        found |= formats
+        answers |= own_answers
     problem = {"application/problem+json": {"schema": ref("schemas", "exception")}}
     return {
         "parameters": found,
         "responses": {
+            **answers,
             "EDRNoData": {"description": "没有数据 / no data there or then"},
             "EDRInstances": {
                 "description": "历次版本 / the versions",
@@ -187,6 +193,24 @@ def _served(snapshot: Snapshot) -> list[Published]:
     return [published for published in snapshot.current() if queries_of(published)]
 
 
+def _kind_component(part: str, query: Query, *, raster: bool) -> str:
+    return f"edr-{'raster' if raster else 'station'}-{query}-{part}"
+
+
+def _formats_and_answers(*, raster: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Component → ``f`` and answer of every query of rasters or of stations."""
+    headers = {"Content-Crs": {"description": "坐标系 / CRS of the coordinates", "schema": {"type": "string"}}}
+    formats, answers = {}, {}
+    for query, (zh, en) in _TITLES.items():
+        names = [f.name for f in formats_of(query, raster=raster)]
+        schema = {"type": "string", "enum": names, "default": "CoverageJSON"}
+        form = parameter("f", "返回格式", "Format of the answer", schema)
+        formats[_kind_component("f", query, raster=raster)] = form
+        answer = {"description": f"{zh} / {en}", "headers": headers, "content": _content(query, raster=raster)}
+        answers[_kind_component("answer", query, raster=raster)] = answer
+    return formats, answers
+
+
 class _Described:
     """One layer of stations, or every raster: what its paths begin with and what its operations are called."""
 
@@ -207,16 +231,7 @@ class _Described:
         """A data query, or the readings of one station."""
         own = {
             "parameter-name": self.asked,
-            "f": parameter(
-                "f",
-                "返回格式",
-                "Format of the answer",
-                {
-                    "type": "string",
-                    "enum": [f.name for f in formats_of(query, raster=self.raster)],
-                    "default": "CoverageJSON",
-                },
-            ),
+            "f": ref("parameters", _kind_component("f", query, raster=self.raster)),
             "lang": ref("parameters", "lang"),
         }
         asked = [
@@ -232,9 +247,8 @@ class _Described:
             "Coverage",
             [*self.prefix, *prefix, *asked],
         )
-        headers = {"Content-Crs": {"description": "坐标系 / CRS of the coordinates", "schema": {"type": "string"}}}
         operation["responses"] |= {
-            "200": {"description": f"{zh} / {en}", "headers": headers, "content": _content(query, raster=self.raster)},
+            "200": ref("responses", _kind_component("answer", query, raster=self.raster)),
             "204": ref("responses", "EDRNoData"),
             "413": ref("responses", "EDRTooLarge"),
         }

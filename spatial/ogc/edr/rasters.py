@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spatial.crs import CRS84, ServedCRS, transform_geometries, transformer
-from spatial.errors import OutsideExtent
+from spatial.errors import OutsideExtent, PayloadTooLarge
 from spatial.grid import cell_areas
 from spatial.ogc.edr.answers import Cells, Points
 from spatial.ogc.edr.geometry import circle, corridor, ellipsoid, path_points
 from spatial.ogc.edr.request import to_lonlat
 from spatial.store.coverage import area_cells, decode, packing, read_grid, sample_points
-from spatial.store.coverage_grid import CoverageGrid, Region, Scaling, plan_grid
+from spatial.store.coverage_grid import CoverageGrid, Region, Scaling, plan_grid, project_box
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -76,13 +76,38 @@ def position(raster: PublishedRaster, points: Any, crs: ServedCRS, bands: Sequen
 
 
 def trajectory(raster: PublishedRaster, line: Any, crs: ServedCRS, bands: Sequence[int]) -> Points:
-    """Values along a path: at every corner, and between corners at equal steps no longer than a cell."""
+    """Values along a path: at every corner, and between corners at equal steps no longer than a cell.
+
+    Beyond the raster only the corners are told (they hold no value). `Points.along` is the way along the path; the gaps
+    between the parts of a MULTILINESTRING are no part of it.
+
+    Raises
+    ------
+    OutsideExtent
+        The path does not meet the raster.
+    PayloadTooLarge
+        More than 50,000 points, or more than `MAX_VALUES` points × bands.
+    """
     west, south, east, north = raster.extent
     step = min((east - west) / raster.width, (north - south) / raster.height)
     # A degree of latitude is 110.57 km at the least; a degree of longitude is the cosine of the latitude of that.
-    xy = path_points(line, step * 110_570 * 0.8 if crs.projected else step)
+    xy, begins = path_points(
+        line, step * 110_570 * 0.8 if crs.projected else step, project_box(raster.extent, CRS84, crs)
+    )
+    if len(xy) * len(bands) > MAX_VALUES:
+        most = MAX_VALUES // len(bands)
+        raise PayloadTooLarge(
+            f"沿线 {len(xy)} 个采样点 × {len(bands)} 个波段，超过上限 {MAX_VALUES}；请缩短路径（至多 {most} 点），"
+            "或用 parameter-name 少选波段",
+            f"{len(xy)} points along the path × {len(bands)} bands is above the limit of {MAX_VALUES}; shorten the path "
+            f"(at most {most} points), or name fewer bands in parameter-name",
+            parameter="coords",
+            limit=MAX_VALUES,
+        )
     lon, lat = _lonlat(xy, crs)
     _, _, pieces = ellipsoid().inv(lon[:-1], lat[:-1], lon[1:], lat[1:])
+    # From the end of one part to the beginning of the next nobody travels.
+    pieces = np.where(begins[1:], 0.0, pieces)
     return Points(xy, _sampled(raster, xy, crs, bands), np.concatenate([[0.0], np.cumsum(pieces)]))
 
 

@@ -150,7 +150,9 @@ async def file_answer(call: Call, table: PublishedTable, etag: str) -> Response:
         file.close()
         raise _too_many(table, matched, most)
     if blocks.more:
-        following = call.here({"after": str(blocks.last), "version": table.version, "offset": None})
+        # The format may come from Accept alone; the address must give it to whoever follows the link by itself.
+        pinned = {"f": call.format, "after": str(blocks.last), "version": table.version, "offset": None}
+        following = call.here(pinned)
         headers["Link"] = f'<{following}>; rel="next"; type="{FILE_FORMATS[call.format].media_type}"'
     headers |= {"OGC-NumberMatched": str(matched), "OGC-NumberReturned": str(blocks.returned)}
     if written.cut:

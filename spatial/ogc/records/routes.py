@@ -160,7 +160,7 @@ def _html(
     call: Call, etag: str, known: Sequence[Resource], wanted: RecordsRequest, selection: Selection, links: list[Link]
 ) -> Response:
     values = {
-        "path": f"/ogc{PATH}",
+        "path": f"/ogc{PATH}/items",
         "resources": selection.page,
         "matched": len(selection.found),
         "offset": wanted.offset,

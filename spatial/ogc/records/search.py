@@ -3,7 +3,8 @@
 Chinese is written without spaces, so it is compared by pairs of neighbouring characters (bigrams, 二元组): a term is found
 where it stands as it is or, from three pairs on, where at least two thirds of its pairs occur, so that ``生态红线`` finds
 ``生态保护红线``. English words are found at the beginning of a word, in both cases and without plural s. Words separated by
-spaces must follow each other, commas separate alternatives.
+spaces must follow each other, commas separate alternatives. Between two Chinese words a space says nothing, because the text
+has none there: ``数字 高程`` is also sought as ``数字高程``.
 
 Source: OGC 20-004r1, /req/record-core-query-parameters/q-response.
 """
@@ -39,6 +40,21 @@ class Term:
     """One alternative of ``q``: parts that must follow each other, each Chinese or a word."""
 
     parts: tuple[str, ...]
+
+    @property
+    def joined(self) -> tuple[str, ...]:
+        """The parts, Chinese neighbours written together as in a Chinese text.
+
+        >>> Term(("数字", "高程", "dem")).joined
+        ('数字高程', 'dem')
+        """
+        found: list[str] = []
+        for part in self.parts:
+            if found and _IS_CJK.match(part) and _IS_CJK.match(found[-1]):
+                found[-1] += part
+            else:
+                found.append(part)
+        return tuple(found)
 
 
 def read_terms(text: str) -> tuple[Term, ...]:
@@ -124,10 +140,10 @@ def _same(wanted: str, part: str) -> bool:
 
 def _match(term: Term, field: _Field) -> float:
     """1 where the term stands as it is, less where only most pairs of it occur, 0 where it does not match."""
-    length = len(term.parts)
-    for start in range(len(field.parts) - length + 1):
-        if all(_same(wanted, field.parts[start + n]) for n, wanted in enumerate(term.parts)):
-            return 1.0
+    for parts in dict.fromkeys((term.parts, term.joined)):
+        for start in range(len(field.parts) - len(parts) + 1):
+            if all(_same(wanted, field.parts[start + n]) for n, wanted in enumerate(parts)):
+                return 1.0
     return 0.6 * _share(term, field.pairs)
 
 

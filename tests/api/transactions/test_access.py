@@ -29,6 +29,17 @@ def test_options_and_layers_that_are_not_editable(web: Any, edits: Any) -> None:
         answer = web.request(method, f"/ogc/collections/frozen/items{path}")
         assert "not editable" in edits.refused(answer, 405)["detail_en"]
         assert set(answer.headers["allow"].split(", ")) == read
+    # A method that an address never takes: Allow names those of the layer, not those of one route.
+    for method, path, more in (
+        ("PUT", MARKS, {"POST"}),
+        ("DELETE", MARKS, {"POST"}),
+        ("POST", f"{MARKS}/1", {"PUT", "PATCH", "DELETE"}),
+        ("PATCH", "/ogc/collections/frozen/items", set()),
+        ("POST", "/ogc/collections/frozen/items/1", set()),
+    ):
+        answer = web.request(method, path)
+        assert method in edits.refused(answer, 405)["detail_en"]
+        assert set(answer.headers["allow"].split(", ")) == read | more
     assert web.get("/ogc/collections/marks").json()["editable"] is True
     assert "editable" not in web.get("/ogc/collections/frozen").json()
 
