@@ -126,6 +126,8 @@ class TileLane:
             return None
         layer, address, ext = asked
         found = await self._maker.tile(snapshot, layer, address, ext, version=version, held=held, gzip=gzip)
+        if ext != "mvt" and path.startswith("/ogc/"):
+            found.headers.append((b"vary", b"Accept"))  # the ordinary way gives other pictures to who asks for them
         if found.status != 304 and self.keeps:
             self._ready.put(snapshot, key, found)
         return found

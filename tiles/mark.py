@@ -24,10 +24,8 @@ __all__ = ["MARK", "Overlay", "marked_map", "marked_palette", "marked_tile", "ti
 MARK = "合成示例 SYNTHETIC"
 _STEP = (330, 130)
 """Distance of two marks along and across their line, CSS pixels; the portal's."""
-_TONES = 31
-"""Tones of the mark in a picture with a palette, where the palette has room for them."""
-_LEAST_TONES = 7
-"""With fewer the letters have steps; the picture is coded without a palette then."""
+_TONES = (15, 7)
+"""Tones of the mark in a tile: 15 look like all of it at half the bytes; 7 are for palettes that have no room for more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +38,16 @@ class Overlay:
         Width and height of the tile, pixels.
     places : intp array (n,)
         Pixels that the mark covers, numbered row by row.
-    colours : uint8 array (n, 4)
-        Red, green, blue, alpha of the mark there.
+    tones : uint8 array (m, 4)
+        Red, green, blue, alpha of each tone of the mark.
+    tone : uint8 array (n,)
+        Tone of each pixel.
     """
 
     size: int
     places: NDArray[np.intp]
-    colours: NDArray[np.uint8]
+    tones: NDArray[np.uint8]
+    tone: NDArray[np.uint8]
 
     @property
     def mask(self) -> NDArray[np.bool_]:
@@ -56,12 +57,32 @@ class Overlay:
         return found.reshape(self.size, self.size)
 
 
-@lru_cache(maxsize=4)
-def tile_overlay(size: int) -> Overlay:
+@lru_cache(maxsize=8)
+def tile_overlay(size: int, tones: int = _TONES[0]) -> Overlay:
     """The mark of a tile of 256 or, for screens of double density, 512 pixels: the one that a map of its size has."""
     picture = marked_map(np.zeros((size, size, 4), np.uint8), size / 256).reshape(-1, 4)
     places = np.flatnonzero(picture[:, 3])
-    return Overlay(size, places, picture[places])
+    found, tone = _toned(picture[places], tones)
+    return Overlay(size, places, found, tone)
+
+
+def _toned(colours: NDArray[np.uint8], count: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A few tones that stand for colours, and the nearest one of each: an octree's, moved by Lloyd's algorithm.
+
+    Distances are of premultiplied colours, as a hue hardly shows where little of it is laid on.
+    """
+    from PIL import Image
+
+    few = Image.fromarray(colours[None]).quantize(count, Image.Quantize.FASTOCTREE)
+    tone = np.asarray(few)[0]
+    points = colours.astype(np.float64)
+    points[:, :3] *= points[:, 3:] / 255
+    for _ in range(20):
+        kept = np.unique(tone)
+        centres = np.array([points[tone == k].mean(axis=0) for k in kept])
+        tone = ((points[:, None] - centres) ** 2).sum(axis=-1).argmin(axis=1)
+    centres[:, :3] *= 255 / np.maximum(centres[:, 3:], 1)
+    return np.rint(np.clip(centres, 0, 255)).astype(np.uint8), tone.astype(np.uint8)
 
 
 def marked_tile(colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -70,7 +91,7 @@ def marked_tile(colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return colours
     overlay = tile_overlay(colours.shape[0])
     marked = colours.reshape(-1, 4).copy()
-    marked[overlay.places] = _over(overlay.colours, marked[overlay.places])
+    marked[overlay.places] = _over(overlay.tones[overlay.tone], marked[overlay.places])
     return marked.reshape(colours.shape)
 
 
@@ -79,31 +100,20 @@ def marked_palette(
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
     """Palette indices and palette (at most 256 colours) with the mark; None if the palette has no room for its tones.
 
-    Each tone of the mark over each colour becomes a colour of the palette: the tile stays four times smaller than RGBA.
+    Each tone of the mark over each colour becomes a colour of the palette: so the tile needs no RGBA, which costs four
+    times as much to compress.
     """
     if not palette[:, 3][index].any():
         return index, palette
     count = len(palette)
-    tones = min(_TONES, 256 // count - 1)
-    if tones < _LEAST_TONES:
+    tones = next((n for n in _TONES if count * (n + 1) <= 256), None)
+    if tones is None:
         return None
-    overlay = tile_overlay(index.shape[0])
-    colours, nearest = _toned(overlay.size, tones)
+    overlay = tile_overlay(index.shape[0], tones)
     marked = index.reshape(-1).copy()
-    marked[overlay.places] += ((nearest + 1) * count).astype(np.uint8)
-    mixed = _over(np.repeat(colours, count, axis=0), np.tile(palette, (len(colours), 1)))
+    marked[overlay.places] += (overlay.tone + np.uint8(1)) * np.uint8(count)
+    mixed = _over(np.repeat(overlay.tones, count, axis=0), np.tile(palette, (len(overlay.tones), 1)))
     return marked.reshape(index.shape), np.concatenate([palette, mixed])
-
-
-@lru_cache(maxsize=32)
-def _toned(size: int, tones: int) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
-    """The mark in a few tones: their colours, and the number of the tone of each of its pixels."""
-    from PIL import Image
-
-    colours = tile_overlay(size).colours
-    few = Image.fromarray(colours[None]).quantize(tones, Image.Quantize.FASTOCTREE)
-    raw = few.getpalette("RGBA") or []
-    return np.array(raw, np.uint8).reshape(-1, 4), np.asarray(few)[0].astype(np.intp)
 
 
 def _over(above: NDArray[np.uint8], below: NDArray[np.uint8]) -> NDArray[np.uint8]:

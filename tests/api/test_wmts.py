@@ -18,6 +18,7 @@ from spatial.errors import SpatialError
 from spatial.settings import PROJECT_ROOT, Settings
 from spatial.store.datastore import DataStore
 from spatial.store.state import State
+from tiles.mark import tile_overlay
 
 T = {"zh": "试 <&>", "en": "test"}
 NS = {"w": "http://www.opengis.net/wmts/1.0", "o": "http://www.opengis.net/ows/1.1"}
@@ -64,6 +65,12 @@ def document(client):
     response = client.get("/tiles/wmts", params={"SERVICE": "WMTS", "Request": "GetCapabilities"})
     assert response.headers["content-type"].startswith("application/xml")
     return response.content
+
+
+def beside_mark(body):
+    """Red, green, blue of the pixels in the middle of a tile that the mark of synthetic data leaves alone."""
+    middle = np.s_[112:144, 112:144]
+    return np.asarray(Image.open(io.BytesIO(body)).convert("RGB"))[middle][~tile_overlay(256).mask[middle]]
 
 
 def test_key_value_and_resource_address_give_one_document(client, document):
@@ -128,7 +135,7 @@ def test_owslib_fetches_a_tile_over_a_socket(client, document, free_port):
         tile = service.gettile(
             layer="rain", tilematrixset="CGCS2000Quad", tilematrix="8", row=84, column=419, format="image/png"
         )
-        assert Image.open(io.BytesIO(tile.read())).getpixel((128, 128)) in {(51, 51, 51), (51, 51, 51, 255)}
+        assert (beside_mark(tile.read()) == 51).all()
         with pytest.raises(ServiceException, match="TileOutOfRange"):
             service.gettile(layer="rain", tilematrixset="c", tilematrix="9", row=999, column=1, format="image/png")
     finally:
@@ -178,7 +185,7 @@ def test_resource_template_of_every_set_gives_the_tile(client, document):
         url = url.replace("{TileCol}", str(col)).replace("{band}", "jul")
         response = client.get(url)
         assert response.status_code == 200, url
-        assert Image.open(io.BytesIO(response.content)).convert("RGB").getpixel((128, 128)) == (204, 204, 204)
+        assert (beside_mark(response.content) == 204).all()
 
 
 def test_empty_tiles_are_pictures_for_wmts(client):
