@@ -237,7 +237,7 @@ def test_classes_by_standard() -> None:
         ({"enum": ["a", "b"]}, "a | b"),
         ({"type": "boolean", "default": True}, "boolean, default true"),
         ({"oneOf": [{"type": "string"}, {"$ref": "#/components/schemas/bbox"}]}, "string | bbox"),
-        ({"type": ["number", "null"], "minimum": 0}, "number | null 0–"),
+        ({"type": ["number", "null"], "minimum": 0}, "number | null ≥ 0"),
         (None, ""),
     ],
 )
