@@ -283,7 +283,7 @@ def test_maplibre_reads_tilejson(client: Client, county_places: list[Place], cla
             "counties": {"type": "vector", "url": f"{client.server}/tiles/counties/tilejson.json"},
         },
         "layers": [
-            {"id": "cover", "type": "raster", "source": "cover"},
+            {"id": "cover", "type": "raster", "source": "cover", "paint": {"raster-fade-duration": 0}},
             {
                 "id": "counties",
                 "type": "fill",
@@ -304,7 +304,8 @@ def test_maplibre_takes_tiles_with_nothing_on_them(client: Client) -> None:
     """Inside the bounds of a source there are tiles without any data: neither an error nor anything drawn."""
     corner = Place(115.9, 33.0, 0)
     pictures = {"type": "raster", "url": f"{client.server}/tiles/functional-zones/tilejson.json?f=png", "tileSize": 256}
-    drawn = {"version": 8, "sources": {"p": pictures}, "layers": [{"id": "p", "type": "raster", "source": "p"}]}
+    drawn = {"version": 8, "sources": {"p": pictures}, "layers": [
+        {"id": "p", "type": "raster", "source": "p", "paint": {"raster-fade-duration": 0}}]}  # fmt: skip
     for style in ("/ogc/collections/functional-zones/styles/default", drawn):
         [colour] = client.ask("mapLibre", [style, {"centre": corner[:2], "zoom": 11}], "colour", [corner])
         assert colour == [0, 0, 0, 0]
