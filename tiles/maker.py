@@ -90,7 +90,7 @@ class TileMaker:
 
     def _current(self) -> list[tuple[str, str]]:
         snapshot = self._datastore.snapshot()
-        return [(layer.id, found.version) for layer in snapshot.layers() if (found := snapshot.published(layer.id))]
+        return [(found.layer.id, found.version) for found in snapshot.current()]
 
     async def tile(
         self,

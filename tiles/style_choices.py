@@ -108,7 +108,7 @@ def _no_style(style_id: str, allowed: list[str], layer: Layer | None = None) -> 
 
 def base_layers(snapshot: Snapshot) -> list[Published]:
     """Layers of the base map, from below: areas, lines, points of the first theme; none that is synthetic."""
-    vectors = [p for layer in snapshot.layers() if isinstance(p := snapshot.published(layer.id), PublishedTable)]
+    vectors = [p for p in snapshot.current() if isinstance(p, PublishedTable)]
     theme = next((p.layer.theme[0] for p in vectors), None)
     own: list[Published] = [
         p
@@ -132,11 +132,9 @@ def dataset_styles(snapshot: Snapshot) -> list[StyleChoice]:
     choices = []
     if base:
         choices.append(StyleChoice(DEFAULT, _BASE_MAP, Text(zh=names[0], en=names[1]), tuple(base)))
-    for layer in snapshot.layers():
-        found = snapshot.published(layer.id)
-        if found is not None:
-            title = found.layer.display_title()
-            choices.append(StyleChoice(layer.id, title, found.layer.description, (found,)))
+    for found in snapshot.current():
+        title = found.layer.display_title()
+        choices.append(StyleChoice(found.layer.id, title, found.layer.description, (found,)))
     return choices
 
 

@@ -158,7 +158,7 @@ class _TileService:
     async def wmts_capabilities(self, request: Request) -> Response:
         """The capabilities document."""
         snapshot = self._datastore.snapshot()
-        drawn = [p for layer in snapshot.layers() if (p := snapshot.published(layer.id))]
+        drawn = snapshot.current()
         body = await asyncio.to_thread(wmts.capabilities, drawn, base=self._base)
         return answer(request, body, "application/xml", *(p.layer for p in drawn))
 

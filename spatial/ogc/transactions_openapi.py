@@ -29,8 +29,7 @@ _ALL = ("pointGeoJSON", "linestringGeoJSON", "polygonGeoJSON")
 def _editable(snapshot: Snapshot) -> list[PublishedTable]:
     if snapshot.settings.edit == "off":
         return []
-    tables = (snapshot.published(layer.id) for layer in snapshot.layers())
-    return [table for table in tables if isinstance(table, PublishedTable) and table.layer.editable]
+    return [table for table in snapshot.current() if isinstance(table, PublishedTable) and table.layer.editable]
 
 
 def _feature(table: PublishedTable) -> dict[str, Any]:

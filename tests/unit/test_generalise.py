@@ -77,7 +77,7 @@ def test_merged_squares_are_valid_where_they_are_larger_than_their_cell():
     tables = generalise(layer, prepare(layer, frame_of(shapes, rng)))
     assert tables
     for table in tables:
-        merged = table.geometry_3857[table.fids == None]  # noqa: E711
+        merged = table.geometry_3857[pd.isna(table.fids)]
         assert shapely.is_valid(merged).all(), table.zoom
 
 
@@ -85,7 +85,7 @@ def test_merged_squares_are_visible_and_near_their_polygons(parcels):
     prepared, tables = parcels
     for table in tables:
         pixel = pixel_size(table.zoom)
-        merged = table.geometry_3857[table.fids == None]  # noqa: E711
+        merged = table.geometry_3857[pd.isna(table.fids)]
         bounds = shapely.bounds(shapely.get_parts(merged))
         assert (bounds[:, 2] - bounds[:, 0]).min() >= pixel / 13
         assert (bounds[:, 3] - bounds[:, 1]).min() >= pixel / 13
@@ -124,7 +124,7 @@ def test_no_tile_holds_too_much(parcels):
     _, tables = parcels
     for table in tables:
         width = 256 * pixel_size(table.zoom)
-        merged = table.fids == None  # noqa: E711
+        merged = pd.isna(table.fids)
         parts = shapely.get_coordinates(shapely.centroid(shapely.get_parts(table.geometry_3857[merged])))
         tiles = np.unique(np.floor(parts / width), axis=0, return_counts=True)[1]
         assert tiles.max() <= SQUARES * 2
@@ -152,7 +152,7 @@ def test_points_are_counted_not_thinned():
         assert table.counts.sum() == 60_000
         by_class = pd.Series(table.counts).groupby(table.columns["kind"].fillna("-")).sum()
         assert dict(by_class) == dict(prepared.columns["kind"].fillna("-").value_counts())
-        alone = table.fids != None  # noqa: E711
+        alone = ~pd.isna(table.fids)
         assert (table.counts[alone] == 1).all()
         assert (table.counts[~alone] > 1).all()
         mean = np.average(shapely.get_coordinates(table.geometry_3857), axis=0, weights=table.counts)

@@ -275,7 +275,7 @@ def _landing_links(base: str, language: Language) -> list[Link]:
 
 def _landing(snapshot: Snapshot) -> dict[str, Any]:
     """Extent and coordinate reference systems of the dataset as a whole."""
-    extents = [p.extent for layer in snapshot.layers() if (p := snapshot.published(layer.id))]
+    extents = [published.extent for published in snapshot.current()]
     members: dict[str, Any] = {"crs": list(SERVED), "storageCrs": STORAGE.uri}
     if extents:
         west, south, east, north = union(extents)

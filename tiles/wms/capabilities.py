@@ -91,7 +91,7 @@ _OLD_EXCEPTIONS = ("application/vnd.ogc.se_xml", "application/vnd.ogc.se_inimage
 
 
 def _layers(capability: ET.Element, snapshot: Snapshot, base: str, *, new: bool) -> None:
-    found = [p for layer in snapshot.layers() if (p := snapshot.published(layer.id))]
+    found = snapshot.current()
     top = _add(capability, "Layer")
     _add(top, "Title", _TITLE)
     _add(top, "Abstract", _ABSTRACT)
