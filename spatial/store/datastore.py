@@ -184,6 +184,7 @@ class DataStore:
                 edit=location.get("edit", 0),
                 keeps_edits=location.get("keeps_edits", False),
                 last_fid=location.get("last_fid"),
+                tile_grid=location.get("tile_grid", False),
             )
         return PublishedRaster(
             layer=layer,
@@ -321,4 +322,5 @@ def _table_location(table: PublishedTable) -> dict[str, Any]:
         "edit": table.edit,
         "keeps_edits": table.keeps_edits,
         "last_fid": table.last_fid,
+        "tile_grid": table.tile_grid,
     }

@@ -16,6 +16,8 @@ __all__ = [
     "COUNT_ATTRIBUTE",
     "COUNT_COLUMN",
     "DUCKDB",
+    "GRID_3857_COLUMN",
+    "GRID_COLUMN",
     "POSTGIS",
     "SEPARATOR",
     "Bounds",
@@ -33,6 +35,8 @@ COUNT_ATTRIBUTE = "count"
 """Attribute of a vector tile that says how many points a clustered point stands for."""
 COUNT_COLUMN = "cluster count"
 """Its column in the generalised tables; no field can have this name, so it also replaces a taken attribute name."""
+GRID_COLUMN, GRID_3857_COLUMN = "tile grid", "tile grid 3857"
+"""Unit of the coarsest grid that a polygon bears, in degrees and in metres of Web Mercator; no field can have these names."""
 SEPARATOR = "\x1e"
 """Stands between the features of a page that come as one value; JSON text cannot hold it unescaped."""
 RESERVED = frozenset({"fid", "geom", "geom_3857", "rowid", "ctid", "xmin", "xmax", "cmin", "cmax", "tableoid", "oid"})
@@ -137,10 +141,12 @@ class Dialect(ABC):
         srid: int,
         *,
         mended: bool = False,
+        gridded: bool = False,
     ) -> str:
         """Statement that gives one row: the vector tile and, as a number, how many features it holds.
 
-        `mended` makes polygons valid on the grid of the tile first, where the store does not do so by itself.
+        `mended` makes polygons valid on the grid of the tile first, where the store does not do so by itself. `gridded`
+        says that the rows tell how coarse a grid they bear: what bears this one and lies within the tile is only moved.
         """
 
     def json_value(self, expression: str, kind: str) -> str:
@@ -249,16 +255,23 @@ class _PostGIS(Dialect):
         srid: int,
         *,
         mended: bool = False,
+        gridded: bool = False,
     ) -> str:
-        geometry = "geom_3857" if srid == 3857 else "geom"
+        geometry, bears = ("geom_3857", GRID_3857_COLUMN) if srid == 3857 else ("geom", GRID_COLUMN)
         selected = "".join(f", {expression} AS {quote(name)}" for name, expression in attributes)
         # Bound as what they are, both are read once; made of numbers, the box would be made anew for every row.
         box, wide = "$1::box2d", "$2::geometry"
+        shown = f"ST_AsMVTGeom({geometry}, {box}, 4096, 64, true)"
+        if gridded:
+            moved = f"ST_TransScale({geometry}, $4::float8, $5::float8, $6::float8, -$6::float8)"
+            # ST_AsMVT cuts fractions off instead of rounding. Outer rings turn clockwise in a tile.
+            moved = f"ST_Reverse(ST_SnapToGrid({moved}, 1))"
+            shown = f"CASE WHEN {quote(bears)} * $6::float8 >= 1 AND {geometry} @ {wide} THEN {moved} ELSE {shown} END"
         # ST_AsMVT passes over what has no geometry left, and is empty if nothing has. To say so here as well, or to count,
         # costs a twelfth of the whole statement.
         return (
             f"SELECT ST_AsMVT(t, $3, 4096, '(geom)', '(fid)') FROM (SELECT fid AS \"(fid)\"{selected}, "
-            f'ST_AsMVTGeom({geometry}, {box}, 4096, 64, true) AS "(geom)" FROM {source} WHERE {geometry} && {wide}) t'
+            f'{shown} AS "(geom)" FROM {source} WHERE {geometry} && {wide}) t'
         )
 
 
@@ -330,6 +343,7 @@ class _DuckDB(Dialect):
         srid: int,
         *,
         mended: bool = False,
+        gridded: bool = False,
     ) -> str:
         geometry = "geom_3857" if srid == 3857 else "geom"
         fields = "".join(f", {_text(name)}: {expression}" for name, expression in attributes)

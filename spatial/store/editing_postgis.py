@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from spatial.store.dialect import COUNT_COLUMN, POSTGIS, column, quote
+from spatial.store.dialect import COUNT_COLUMN, GRID_3857_COLUMN, GRID_COLUMN, POSTGIS, column, quote
 from spatial.store.published_frame import PreparedFrame, plain_values, prepare, read_frame
 from spatial.store.statements import selected_fields
 from spatial.store.vector import PublishedTable, RowChange
@@ -65,6 +65,8 @@ def source(table: PublishedTable, name: str, generalised: str) -> str:
         return generalised
     fields = [column(f.name) for f in selected_fields(table.layer, table.layer.tile_fields)]
     columns = ["fid", *fields, "geom", "geom_3857"]
+    if table.tile_grid:
+        columns += [quote(GRID_COLUMN), quote(GRID_3857_COLUMN)]
     points = table.geometry_type in {"Point", "MultiPoint"}
     counted = [quote(COUNT_COLUMN)] if points else []
     edited = f"{UNTIL} <= {int(table.edit)}"

@@ -314,6 +314,7 @@ class _Source:
 
     def _table(self, zoom: int, kept: Any, merged: Any, codes: Any, counts: Any = None) -> GeneralisedTable:
         import pandas as pd
+        import shapely
 
         blank = self.columns.iloc[:0].reindex(range(len(merged))).astype(self.columns.dtypes)
         if self.layer.class_field in self.columns.columns:
@@ -321,7 +322,7 @@ class _Source:
             blank[name] = self.classes.iloc[codes].reset_index(drop=True).astype(self.columns[name].dtype)
         columns = pd.concat([self.columns[kept], blank], ignore_index=True)
         fids = np.concatenate([self.fids[kept].astype(object), np.full(len(merged), None, dtype=object)])
-        geometry = np.concatenate([self.simplified[kept], merged])
+        geometry = shapely.orient_polygons(np.concatenate([self.simplified[kept], merged]))
         degrees = transform_geometries(geometry, parse_crs("EPSG:3857"), STORAGE)
         return GeneralisedTable(zoom, fids, columns, degrees, geometry, counts)
 

@@ -20,11 +20,12 @@ from spatial.errors import InvalidFilter, SpatialError, StoreUnavailable
 from spatial.settings import Settings
 from spatial.store import editing_postgis
 from spatial.store.answers import anchor_of, feature_of, joined_page, page_of, records_of
-from spatial.store.dialect import COUNT_COLUMN, POSTGIS, SEPARATOR, column, quote
+from spatial.store.dialect import POSTGIS, SEPARATOR, quote
 from spatial.store.editing_rows import republished
-from spatial.store.generalise import GeneralisedTable, generalise
+from spatial.store.generalise import generalise
+from spatial.store.postgis_tables import write_level, write_table
 from spatial.store.postgis_wire import WireConnections
-from spatial.store.published_frame import plain_values, prepare, read_frame, table_name
+from spatial.store.published_frame import prepare, read_frame, table_name
 from spatial.store.shapes import shapes_statement
 from spatial.store.statements import (
     Statement,
@@ -361,6 +362,7 @@ class PostGISStore:
             time_extent=prepared.time_extent,
             keeps_edits=layer.editable,
             last_fid=int(prepared.fids.max()),
+            tile_grid=prepared.geometry_type in {"Polygon", "MultiPolygon"},
         )
         with self._writer(layer.id) as connection:
             # CREATE SCHEMA IF NOT EXISTS of two processes at once can collide; the lock ends with the transaction.
@@ -369,11 +371,14 @@ class PostGISStore:
             self._drop_tables(connection, table.table)
             features = (prepared.fids, prepared.columns, prepared.geometry, prepared.geometry_3857)
             name, keeps = self._name(table), table.keeps_edits
-            _write(connection, name, layer.fields, *features, key=not keeps, time_field=layer.time_field)
+            grid = table.tile_grid
+            write_table(
+                connection, name, layer.fields, *features, grid=grid, key=not keeps, time_field=layer.time_field
+            )
             if keeps:
                 editing_postgis.keep_edits(connection, name)
             for level in levels:
-                _write_level(connection, self._name(table, level.suffix), layer, level)
+                write_level(connection, self._name(table, level.suffix), layer, level, grid=grid)
         return table
 
     def edit(
@@ -456,50 +461,3 @@ def _first_line(error: Exception) -> str:
 
 def _escape_regex(name: str) -> str:
     return "".join(c if c.isalnum() or c == "_" else f"\\{c}" for c in name)
-
-
-def _write_level(connection: psycopg.Connection[Any], target: str, layer: Layer, level: GeneralisedTable) -> None:
-    fields = selected_fields(layer, layer.tile_fields)
-    features = (level.fids, level.columns, level.geometry, level.geometry_3857)
-    _write(connection, target, fields, *features, counts=level.counts)
-
-
-def _write(
-    connection: psycopg.Connection[Any],
-    target: str,
-    fields: Any,
-    fids: Any,
-    columns: Any,
-    geometry: Any,
-    geometry_3857: Any,
-    *,
-    counts: Any = None,
-    key: bool = False,
-    time_field: str | None = None,
-) -> None:
-    import shapely
-
-    definitions = ["fid bigint PRIMARY KEY" if key else "fid bigint"]
-    definitions += [f"{column(f.name)} {POSTGIS.types[f.type]}" for f in fields]
-    definitions += [f"geom {POSTGIS.geometry_types[0]}", f"geom_3857 {POSTGIS.geometry_types[1]}"]
-    types = ["int8", *(POSTGIS.types[f.type] for f in fields), "bytea", "bytea"]
-    data = [plain_values(fids), *(plain_values(columns[f.name], f.type) for f in fields)]
-    data += [_ewkb(shapely, geometry, 4490), _ewkb(shapely, geometry_3857, 3857)]
-    if counts is not None:
-        definitions.append(f"{quote(COUNT_COLUMN)} bigint")
-        types.append("int8")
-        data.append(plain_values(counts))
-    connection.execute(f"CREATE TABLE {target} ({', '.join(definitions)})".encode())
-    with connection.cursor() as cursor, cursor.copy(f"COPY {target} FROM STDIN (FORMAT BINARY)".encode()) as copy:
-        copy.set_types(types)
-        for row in zip(*data, strict=True):
-            copy.write_row(row)
-    for geometry_column in ("geom", "geom_3857"):
-        connection.execute(f"CREATE INDEX ON {target} USING gist ({geometry_column})".encode())
-    if time_field is not None:
-        connection.execute(f"CREATE INDEX ON {target} ({column(time_field)})".encode())
-    connection.execute(f"ANALYZE {target}".encode())
-
-
-def _ewkb(shapely: Any, geometry: Any, srid: int) -> Any:
-    return shapely.to_wkb(shapely.set_srid(geometry, srid), include_srid=True)

@@ -37,7 +37,7 @@ class PreparedFrame:
     columns : DataFrame
         Fields of the layer with nullable dtypes; dates and datetimes as ``datetime64[us]`` (UTC, naive).
     geometry : array of shapely geometries
-        EPSG:4490, two dimensions, rounded to 9 decimals.
+        EPSG:4490, two dimensions, rounded to 9 decimals, outer rings counter-clockwise.
     geometry_3857 : array of shapely geometries
     geometry_type : str
     extent : tuple of 4 floats
@@ -111,6 +111,8 @@ def prepare(layer: Layer, frame: geopandas.GeoDataFrame) -> PreparedFrame:
         )
     geometry[present] = round_coordinates(geometry[present], DEGREE_DIGITS)
     geometry, geometry_type = _one_type(geometry, present)
+    # RFC 7946 §3.1.6: outer rings counter-clockwise. Shapefiles turn them the other way.
+    geometry = shapely.orient_polygons(geometry)
     geometry_3857 = geometry.copy()
     geometry_3857[present] = transform_geometries(geometry[present], STORAGE, parse_crs("EPSG:3857"))
     west, south, east, north = (float(v) for v in shapely.total_bounds(geometry[present]))

@@ -320,16 +320,20 @@ def tile_statement(
         attributes.append(
             (COUNT_ATTRIBUTE if layer.field(COUNT_ATTRIBUTE) is None else COUNT_COLUMN, f'"{COUNT_COLUMN}"')
         )
-    sql = dialect.tile(source, layer.id, attributes, bounds, srid, mended=mended)
+    sql = dialect.tile(source, layer.id, attributes, bounds, srid, mended=mended, gridded=table.tile_grid)
     return Statement(sql, [layer.id] if dialect.name == "duckdb" else tile_values(table, tms, z, x, y))
 
 
 def tile_values(table: PublishedTable, tms: str, z: int, x: int, y: int) -> list[Any]:
-    """Values of PostGIS' tile statement: the tile as box2d, the tile with its margin as EWKB, the layer."""
+    """Values of PostGIS' tile statement: the tile as box2d, the tile with its margin as EWKB, the layer.
+
+    Where the rows tell what grid they bear, also how to move x and y, and units of the tile's grid in a unit of the plane.
+    """
     west, south, east, north = tile_bounds(tms, z, x, y)
     margin = (east - west) * BUFFER
     left, bottom, right, top = west - margin, south - margin, east + margin, north + margin
     ring = (left, bottom, left, top, right, top, right, bottom, left, bottom)
     srid = 3857 if TILE_MATRIX_SETS[tms] == 3857 else 4490
     box = f"BOX({west!r} {south!r},{east!r} {north!r})"
-    return [box, _RECTANGLE.pack(1, _POLYGON_WITH_SRID, srid, 1, 5, *ring), table.layer.id]
+    values = [box, _RECTANGLE.pack(1, _POLYGON_WITH_SRID, srid, 1, 5, *ring), table.layer.id]
+    return [*values, repr(-west), repr(-north), repr(4096 / (east - west))] if table.tile_grid else values

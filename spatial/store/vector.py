@@ -60,6 +60,8 @@ class PublishedTable:
         True if the rows of all edits stand in this one table, each with the edits from and until which it holds.
     last_fid : int or None
         Largest feature id that this version or one before it had; ids are never used again.
+    tile_grid : bool
+        True if the rows say how coarse a grid their polygons bear (`spatial.store.tile_grid`).
     """
 
     layer: Layer
@@ -74,6 +76,7 @@ class PublishedTable:
     edit: int = 0
     keeps_edits: bool = False
     last_fid: int | None = None
+    tile_grid: bool = False
 
     def edited_version(self, edit: int) -> str:
         """Name of the version that an edit of this one makes.

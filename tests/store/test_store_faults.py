@@ -204,7 +204,7 @@ from spatial.store.vector import open_vector_store
 
 with open(sys.argv[1], "rb") as file:
     settings, layer, frame = pickle.load(file)
-module = on_duckdb if settings.store == "duckdb" else on_postgis
+module, name = (on_duckdb, "_write") if settings.store == "duckdb" else (on_postgis, "write_table")
 
 def die(*args, **kwargs):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -212,8 +212,8 @@ def die(*args, **kwargs):
 if sys.argv[2] == "before the end" and settings.store == "duckdb":
     on_duckdb.os.fsync = die
 else:
-    write = module._write
-    module._write = lambda *args, **kwargs: (write(*args, **kwargs), die())
+    write = getattr(module, name)
+    setattr(module, name, lambda *args, **kwargs: (write(*args, **kwargs), die()))
 open_vector_store(settings).publish(layer, "killed", frame)
 """
 

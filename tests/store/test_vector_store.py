@@ -3,6 +3,7 @@
 import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import geopandas as gpd
@@ -23,7 +24,9 @@ from spatial.errors import (
     StoreUnavailable,
     UnknownProperty,
 )
-from spatial.grid import tile_matrix_set
+from spatial.grid import tile_bounds, tile_matrix_set
+from spatial.store.published_frame import prepare
+from spatial.store.tile_grid import coarsest_grid, in_degrees
 from spatial.store.vector import Interval, ItemQuery, open_vector_store
 
 
@@ -71,6 +74,9 @@ def test_pages_hold_every_feature_once_in_the_order_of_ids_with_typed_properties
         assert kinds.get("pop", int) is int
         assert kinds.get("open", bool) is bool
         expected = row.geometry if row.geometry.geom_type == "MultiPolygon" else shapely.MultiPolygon([row.geometry])
+        expected = shapely.orient_polygons(
+            expected
+        )  # the right-hand rule of RFC 7946; the frame has discs that turn clockwise
         assert shapely.from_geojson(json.dumps(feature["geometry"])).equals_exact(expected, 0)
 
 
@@ -80,7 +86,7 @@ def test_coordinates_in_every_crs_and_axis_order(published, crs):
     page = store.page(table, ItemQuery(limit=5, crs=crs))
     for text, geometry in zip(page.features, frame.geometry, strict=False):
         found = shapely.get_coordinates(shapely.from_geojson(json.dumps(json.loads(text)["geometry"])))
-        x, y = shapely.get_coordinates(geometry).T
+        x, y = shapely.get_coordinates(shapely.orient_polygons(geometry)).T
         if crs.projected:
             x, y = transformer(4490, crs.srid).transform(x, y)
         wire = np.column_stack((y, x) if crs.latitude_first else (x, y))
@@ -177,6 +183,69 @@ def test_tile_coordinates_decode_to_the_place(published, tms):
     assert inside.buffer(size / 1000).contains(shapely.Point(x, y))
     expected = {k: v for k, v in properties_of(frame.loc[fid], table.layer).items() if v is not None}
     assert features[fid]["properties"] == expected
+
+
+def _shown(tile, layer):
+    decoded = mapbox_vector_tile.decode(tile, default_options={"y_coord_down": True})
+    return {f["id"]: (f["properties"], shapely.geometry.shape(f["geometry"])) for f in decoded[layer]["features"]}
+
+
+def _rounding(west, north, scale):
+    return lambda xy: np.rint((xy - (west, north)) * (scale, -scale))
+
+
+@pytest.mark.parametrize("store_settings", ["postgis"], indirect=True)
+@pytest.mark.parametrize("tms", ["WebMercatorQuad", "CGCS2000Quad"])
+def test_what_is_only_moved_into_a_tile_is_what_clipping_would_give(make_layer, store_settings, tms):
+    """PostGIS, once with the short way of polygons that bear the grid and once all through ST_AsMVTGeom."""
+    rng = np.random.default_rng(11)
+    turns = 2 * np.pi * (np.arange(24) + rng.uniform(-0.2, 0.2, (400, 24))) / 24
+    radii = [0.002 * rng.uniform(0.6, 1, 24) for _ in turns]
+    places = rng.uniform((114.1, 30.1), (114.2, 30.2), (400, 2))
+    shapes = [
+        shapely.Polygon(np.column_stack([x + r * np.cos(a), y + r * np.sin(a)]))
+        for (x, y), a, r in zip(places, turns, radii, strict=True)
+    ]
+    shapes[0] = shapes[0] - shapely.box(*places[0] - 0.0004, *places[0] + 0.0004)  # a hole
+    shapes[1] = shapely.MultiPolygon([shapes[1], shapely.box(*places[1] + 0.003, *places[1] + 0.004)])
+    shapes[2] = shapely.Polygon([(114.1, 30.1), (114.12, 30.12), (114.12, 30.1), (114.1, 30.12)])  # crosses itself
+    layer = make_layer("test-grid", {"name": "string"})
+    names = [str(n) for n in range(400)]
+    frame = gpd.GeoDataFrame({"name": names}, geometry=shapes, crs=4490, index=range(1, 401))
+    store = open_vector_store(store_settings)
+    table = store.publish(layer, "1", frame)
+    prepared = prepare(layer, frame)
+    metres = coarsest_grid(prepared.geometry_3857)
+    mercator = tms == "WebMercatorQuad"
+    plane = prepared.geometry_3857 if mercator else prepared.geometry
+    bears = metres if mercator else in_degrees(metres, plane)
+    only_moved = []
+    try:
+        for tile in tile_matrix_set(tms).tiles(114.1, 30.1, 114.2, 30.2, [11, 12, 13]):
+            zoom = tile.z
+            west, _, east, north = tile_bounds(tms, zoom, tile.x, tile.y)
+            scale = 4096 / (east - west)
+            rounded = shapely.transform(plane, _rounding(west, north, scale))
+            quick = _shown(store.tile(table, tms, zoom, tile.x, tile.y), "test-grid")
+            clipped = _shown(store.tile(replace(table, tile_grid=False), tms, zoom, tile.x, tile.y), "test-grid")
+            assert quick.keys() == clipped.keys()
+            for fid, (properties, shape) in quick.items():
+                assert properties == clipped[fid][0]
+                assert shape.is_valid
+                # Clipping also thins by half a unit and rounds; a moved polygon is rounded only.
+                assert shapely.hausdorff_distance(shape, clipped[fid][1]) <= 2
+                moved = rounded[fid - 1]
+                box = shapely.bounds(moved)
+                if bears[fid - 1] * scale >= 1 and box.min() >= -63 and box.max() <= 4096 + 63:
+                    shape = shapely.multipolygons(shapely.get_parts([shape]))  # a single part decodes as a polygon
+                    assert shapely.normalize(shape).equals_exact(shapely.normalize(moved))
+                    only_moved.append(fid)
+    finally:
+        store.drop(table)
+        store.close()
+    assert len(set(only_moved)) > 300
+    assert {1, 2} <= set(only_moved)
+    assert 3 not in only_moved
 
 
 def test_tile_of_nothing_is_empty(published):
