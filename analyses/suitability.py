@@ -167,6 +167,7 @@ class UrbanSuitability:
         InputSpec("seats", "seats", "vector", Text(zh="驻地", en="Seats"), True, extent="whole"),
     )
     base: ClassVar[str] = "dem"
+    short_cells: ClassVar[int] = 600_000
     result_theme: ClassVar[tuple[str, ...]] = ("results", "suitability")
     rasters: ClassVar[Mapping[str, Text]] = {
         "class": title,

@@ -91,13 +91,28 @@ class Settings(BaseSettings):
         None, description="Dask scheduler `tcp://…`; default: local worker processes. Dask 调度器地址。"
     )
     dask_workers: int = Field(1, ge=1, description="Local Dask worker processes. 本机 Dask 进程数。")
+    short_workers: int = Field(
+        1,
+        ge=0,
+        le=16,
+        description="Processes in reserve for short jobs, started only while long ones hold every other place; 0: none. "
+        "长任务占满时为短任务另开的进程数，0 为不开。",
+    )
+    short_limit_s: float = Field(
+        30.0,
+        gt=0,
+        description="Run in the reserve, seconds, after which it makes room for a short job that waits, and begins again among "
+        "the long ones. 备用进程中的任务超过此时间（秒）且有短任务等待时，改排长任务。",
+    )
     run_workers: int | None = Field(
         None,
         ge=1,
         le=64,
         description="Threads of an analysis run; default the processors, at most 4. 每次分析的线程数，默认为处理器数，最多 4。",
     )
-    queue_limit: int = Field(50, ge=1, description="Most waiting jobs. 排队任务上限。")
+    queue_limit: int = Field(
+        50, ge=1, description="Most waiting jobs, of each of three lanes. 每条队列的等待任务上限。"
+    )
     job_heartbeat_s: float = Field(
         5.0, gt=0, description="Seconds between signs of life of a running job. 任务心跳（秒）。"
     )

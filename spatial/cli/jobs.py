@@ -25,7 +25,19 @@ def register(app: typer.Typer) -> None:
 
 
 def _row(job: Job) -> dict[str, Any]:
-    names = ("id", "process", "status", "progress", "message", "created", "started", "finished", "attempt", "worker")
+    names = (
+        "id",
+        "process",
+        "lane",
+        "status",
+        "progress",
+        "message",
+        "created",
+        "started",
+        "finished",
+        "attempt",
+        "worker",
+    )
     found = {name: getattr(job, name) for name in names}
     return {k: v.isoformat() if hasattr(v, "isoformat") else v for k, v in found.items()}
 
@@ -81,12 +93,8 @@ def show(job_id: Annotated[str, typer.Argument(metavar="JOB")], as_json: Json = 
 
 def dismiss(job_id: Annotated[str, typer.Argument(metavar="JOB")], as_json: Json = False) -> None:
     """Stop a job; a finished one loses its results."""
-    from spatial.jobs import queue
-    from spatial.jobs.execution import withdraw_results
+    from spatial.jobs.execution import dismiss_job
 
     with open_store() as store:
-        finished = queue.get(store.state, job_id).status in queue.FINAL
-        job = queue.dismiss(store.state, job_id)
-        if finished:
-            withdraw_results(store, job)
+        job = dismiss_job(store, job_id)
     emit(_row(job), as_json, lambda: print(f"{job.id} {job.status}"))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 __all__ = [
+    "ANY_GRID",
     "Analysis",
     "AnalysisResult",
     "Axis",
@@ -44,6 +45,8 @@ __all__ = [
     "parameter_texts",
 ]
 
+ANY_GRID = 2**62
+"""Value of ``short_cells`` of an analysis whose work does not grow with the grid (see `Analysis`)."""
 Progress = Callable[[float, str], None]
 """Called with the share done (0–1) and a short bilingual text; raises `JobDismissed` to stop the work."""
 
@@ -326,7 +329,13 @@ class AnalysisResult:
 
 
 class Analysis(Protocol):
-    """One question; the class is registered under the entry point group ``spatial.analyses``."""
+    """One question; the class is registered under the entry point group ``spatial.analyses``.
+
+    An analysis that can be quick has a class attribute ``short_cells`` besides: the largest run grid, in cells, on which every
+    run takes at most five seconds of processor time and 500 MB (`ANY_GRID`: on every grid). Such a run does not stand behind
+    long ones (`spatial.jobs.lanes`). Without it every run is long. The value is measured, not estimated:
+    ``docs/decisions/0013-lanes-of-the-queue.md`` has the figures.
+    """
 
     id: ClassVar[str]
     version: ClassVar[str]

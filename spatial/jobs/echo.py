@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from spatial.catalog import Text
 from spatial.jobs.contract import bilingual
 
-__all__ = ["ECHO_ID", "OUTPUTS", "EchoParameters", "echo"]
+__all__ = ["ECHO_ID", "OUTPUTS", "SHORT_PAUSE_S", "EchoParameters", "echo"]
 
 ECHO_ID = "echo"
 TITLE = Text(zh="回显", en="Echo")
@@ -22,6 +22,8 @@ DESCRIPTION = Text(
     en="Gives back what it got (text, array, box, text or object); checks that the service, the queue and the workers are well.",
 )
 VERSION = "1.1.0"
+SHORT_PAUSE_S = 1.0
+"""A longer pause makes it long work: nobody's check is to stand behind it."""
 _MIXED: dict[str, Any] = {"oneOf": [{"type": "string", "maxLength": 10_000}, {"type": "object"}]}
 
 

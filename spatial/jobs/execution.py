@@ -17,11 +17,13 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache, partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from spatial.errors import AnalysisUnavailable, ServiceUnavailable, SpatialError, StoreUnavailable
 from spatial.jobs import echo, queue
 from spatial.jobs.queue import Claim, JobDismissed
+from spatial.jobs.reading import load_compiled
 from spatial.jobs.registry import analysis, analysis_ids, check_parameters
 from spatial.jobs.reporting import MEDIA_TYPES
 from spatial.jobs.run import results_folder, run_analysis
@@ -31,10 +33,20 @@ if TYPE_CHECKING:
     from spatial.store.datastore import DataStore
     from spatial.store.state import Job
 
-__all__ = ["execute_claim", "execute_job", "warm_up", "withdraw_results"]
+__all__ = [
+    "LIBRARIES",
+    "dismiss_job",
+    "execute_claim",
+    "execute_job",
+    "load_library",
+    "warm_up",
+    "withdraw_results",
+]
 
 log = logging.getLogger(__name__)
 
+LIBRARIES = ("pandas", "rasterio.features", "geopandas", "scipy.ndimage", "numba")
+"""What most runs load, about 150 MB; loaded beforehand where a job is expected and somebody waits."""
 _PROGRESS_EVERY_S = 0.5
 
 
@@ -51,6 +63,14 @@ def warm_up() -> None:
         with suppress(AnalysisUnavailable):
             analysis(name)
     _datastore().snapshot()
+
+
+def load_library(name: str) -> None:
+    """Load what a run would load when it comes to it: a module of `LIBRARIES`."""
+    with suppress(ImportError):  # of the extra «analysis»
+        import_module(name)
+        if name == "numba":
+            load_compiled()
 
 
 def execute_claim(job_id: str, attempt: int, worker: str) -> str:
@@ -136,6 +156,19 @@ def _discard(datastore: DataStore, held: Claim) -> None:
     job = queue.get(datastore.state, held.job_id)
     if job.status == "dismissed":
         withdraw_results(datastore, job)
+
+
+def dismiss_job(datastore: DataStore, job_id: str) -> Job:
+    """Dismiss a job, whatever became of it: its run stops, its layers leave the catalogue, its unpublished files go.
+
+    Raises
+    ------
+    JobNotFound
+    """
+    job = queue.dismiss(datastore.state, job_id)
+    # Also where it was running a moment ago: it may have ended meanwhile, and then nobody else would.
+    withdraw_results(datastore, job)
+    return job
 
 
 def withdraw_results(datastore: DataStore, job: Job) -> None:

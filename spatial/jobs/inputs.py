@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from spatial.scenes.reading import SceneReader
     from spatial.store.datastore import DataStore, Snapshot
 
-__all__ = ["OpenedInputs", "crop", "load_rules", "open_inputs", "replaced_inputs", "window_of"]
+__all__ = ["OpenedInputs", "crop", "grid_of_run", "load_rules", "open_inputs", "replaced_inputs", "window_of"]
 
 _ALL = 2**31 - 1
 _CELL = 1 / 120
@@ -246,6 +246,24 @@ def open_inputs(
             scenes=scenes,
         )
         yield OpenedInputs(inputs, used, tuple(missing), digests)
+
+
+def grid_of_run(
+    datastore: DataStore,
+    snapshot: Snapshot,
+    analysis: type[Analysis],
+    parameters: Parameters,
+    layers: Mapping[str, str] = MappingProxyType({}),
+) -> GeoBox:
+    """The grid that a run would work on; opens no layer.
+
+    Raises
+    ------
+    InvalidParameter, LayerNotFound, LayerNotPublished
+        As `open_inputs`.
+    """
+    specs = replaced_inputs(snapshot, analysis, parameters, layers)
+    return crop(*_base_grid(datastore, snapshot, specs[analysis.base], parameters))
 
 
 def _base_grid(

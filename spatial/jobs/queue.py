@@ -1,6 +1,7 @@
 """The durable queue (任务队列): functions over the job rows, one short transaction each.
 
-A row goes ``accepted → running → successful | failed | dismissed``; a lost run goes back to ``accepted``. Who may write
+A row goes ``accepted → running → successful | failed | dismissed``; a lost run goes back to ``accepted``. Each row waits in
+one lane (`LANES`), so that short work does not stand behind long work. Who may write
 to a running row is decided by the pair (`worker`, `attempt`): every claim raises `attempt`, so a run that was given up
 (its process hung, its network broke) finds its pair gone and can neither finish the job nor publish a result. Each write
 is one ``UPDATE … WHERE`` whose row count tells whether it was allowed; this is the same on SQLite and PostgreSQL.
@@ -12,9 +13,9 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
-from sqlalchemy import CursorResult, and_, delete, func, insert, literal, select, update
+from sqlalchemy import CursorResult, and_, case, delete, func, insert, literal, select, update
 from sqlalchemy.orm import Session
 
 from spatial.errors import JobNotFound, QueueFull
@@ -22,10 +23,14 @@ from spatial.store.state import Job, State, Worker, utc_now
 
 __all__ = [
     "FINAL",
+    "LANES",
     "MAX_ATTEMPTS",
+    "SHORT_LANES",
     "STATUSES",
     "Claim",
     "JobDismissed",
+    "Lane",
+    "are_waiting",
     "beat",
     "claim",
     "dismiss",
@@ -35,6 +40,7 @@ __all__ = [
     "give_back",
     "is_mine",
     "list_jobs",
+    "move_to_long",
     "reap",
     "submit",
     "submit_claimed",
@@ -46,6 +52,10 @@ __all__ = [
 
 STATUSES = ("accepted", "running", "successful", "failed", "dismissed")
 FINAL = ("successful", "failed", "dismissed")
+Lane = Literal["interactive", "short", "long"]
+LANES: tuple[Lane, ...] = ("interactive", "short", "long")
+"""Lanes of the queue (`spatial.jobs.lanes`): short with a caller who waits, short, and everything else."""
+SHORT_LANES: tuple[Lane, ...] = LANES[:2]
 MAX_ATTEMPTS = 3
 """A job whose worker is lost this often fails: most likely it is the job that kills its worker."""
 
@@ -87,6 +97,7 @@ def submit(
     language: str = "zh",
     owner: str | None = None,
     job_id: str | None = None,
+    lane: Lane = "long",
 ) -> Job:
     """Put a job into the queue.
 
@@ -95,7 +106,7 @@ def submit(
     inputs : mapping
         Parameters of the process, already checked, JSON-able.
     limit : int
-        Most jobs that may wait (`Settings.queue_limit`).
+        Most jobs that may wait in one lane (`Settings.queue_limit`): long work that fills its lane shuts out no short work.
     publish : bool
         Publish the result rasters as layers.
     answer : mapping, optional
@@ -104,11 +115,13 @@ def submit(
         Role of an input → layer that takes the place of its usual one.
     subscriber : mapping, optional
         Event → address that is told of it (`spatial.jobs.callbacks`), with links below `base` and in `language`.
+    lane : str
+        Where it waits; `spatial.jobs.lanes.lane_of` tells.
 
     Raises
     ------
     QueueFull
-        If `limit` jobs wait already; nothing is written.
+        If `limit` jobs wait in the lane already; nothing is written.
     """
     job_id = job_id or str(uuid.uuid4())
     now = utc_now()
@@ -128,9 +141,11 @@ def submit(
         },
         "attempt": 0,
         "owner": owner,
+        "lane": lane,
     }
     columns = Job.__table__.c
-    waiting = select(func.count()).select_from(Job).where(Job.status == "accepted").scalar_subquery()
+    waits = and_(Job.status == "accepted", Job.lane == lane)
+    waiting = select(func.count()).select_from(Job).where(waits).scalar_subquery()
     # One statement, so that two callers cannot both see the last free place (SQLite serialises writers).
     values = select(*(literal(value, columns[name].type).label(name) for name, value in row.items()))
     with state.session() as session:
@@ -177,8 +192,10 @@ def get(state: State, job_id: str) -> Job:
     JobNotFound
         If there is none of this id.
     """
-    with state.session() as session:
-        job = session.get(Job, job_id)
+    job = None
+    if "\x00" not in job_id:  # PostgreSQL refuses it
+        with state.session() as session:
+            job = session.get(Job, job_id)
     if job is None:
         raise JobNotFound(f"没有任务 {job_id!r}", f"no job {job_id!r}", job=job_id)
     return job
@@ -214,33 +231,44 @@ def list_jobs(
     if status:
         conditions.append(Job.status.in_(status))
     if process:
-        conditions.append(Job.process.in_(process))
+        conditions.append(Job.process.in_([name for name in process if "\x00" not in name]))
     if owner is not None:
         conditions.append(Job.owner == owner)
-    if seconds != (None, None):
-        # Differences of times are written differently in every database; the rows are few.
-        conditions.append(Job.started.is_not(None))
-        now = utc_now()
+    newest = (Job.created.desc(), Job.id)
+    if seconds == (None, None):
         with state.session() as session:
-            rows = session.execute(select(Job.id, Job.started, Job.finished).where(*conditions)).all()
-        lasted = {row.id: ((row.finished or now) - row.started).total_seconds() for row in rows}
-        least, most = seconds
-        conditions.append(
-            Job.id.in_([i for i, s in lasted.items() if (least or 0) <= s and (most is None or s <= most)])
-        )
+            matched = session.scalar(select(func.count()).select_from(Job).where(*conditions)) or 0
+            return list(
+                session.scalars(select(Job).where(*conditions).order_by(*newest).limit(limit).offset(offset))
+            ), matched
+    # Differences of times are written differently in every database; the rows are few.
+    now, (least, most) = utc_now(), seconds
     with state.session() as session:
-        matched = session.scalar(select(func.count()).select_from(Job).where(*conditions)) or 0
-        query = select(Job).where(*conditions).order_by(Job.created.desc(), Job.id).limit(limit).offset(offset)
-        return list(session.scalars(query)), matched
+        begun = select(Job.id, Job.started, Job.finished).where(*conditions, Job.started.is_not(None)).order_by(*newest)
+        lasted = [(row.id, ((row.finished or now) - row.started).total_seconds()) for row in session.execute(begun)]
+        ids = [i for i, s in lasted if (least or 0) <= s and (most is None or s <= most)]
+        # Only those of the page by name: a database takes some ten thousands at most.
+        page = select(Job).where(Job.id.in_(ids[offset : offset + limit])).order_by(*newest)
+        return list(session.scalars(page)), len(ids)
 
 
-def claim(state: State, worker: str) -> Claim | None:
-    """Take the oldest waiting job for `worker`, or None. No two workers ever get the same attempt."""
+def claim(state: State, worker: str, *, lanes: tuple[Lane, ...] = LANES, oldest: bool = True) -> Claim | None:
+    """Take a waiting job for `worker`, or None. No two workers ever get the same attempt.
+
+    Parameters
+    ----------
+    lanes : tuple of str
+        Only of these lanes.
+    oldest : bool
+        The oldest of them all; False: of the first lane that has one, its oldest.
+    """
+    order = (
+        (Job.created, Job.id) if oldest else (case({n: i for i, n in enumerate(lanes)}, value=Job.lane), Job.created)
+    )
+    waits = and_(Job.status == "accepted", Job.lane.in_(lanes))
     while True:
         with state.session() as session:
-            found = session.execute(
-                select(Job.id, Job.attempt).where(Job.status == "accepted").order_by(Job.created, Job.id).limit(1)
-            ).first()
+            found = session.execute(select(Job.id, Job.attempt).where(waits).order_by(*order).limit(1)).first()
         if found is None:
             return None
         now = utc_now()
@@ -260,6 +288,13 @@ def claim(state: State, worker: str) -> Claim | None:
             )
         if taken:
             return Claim(found.id, worker, found.attempt + 1)
+
+
+def are_waiting(state: State, lanes: tuple[Lane, ...]) -> bool:
+    """True if a job waits in one of the lanes."""
+    waits = and_(Job.status == "accepted", Job.lane.in_(lanes))
+    with state.session() as session:
+        return session.scalar(select(Job.id).where(waits).limit(1)) is not None
 
 
 def take_over(state: State, held: Claim, runner: str) -> Claim | None:
@@ -344,6 +379,27 @@ def give_back(state: State, job_id: str, attempt: int, *, zh: str, en: str) -> s
     with state.session() as session:
         moved = _changed(session, update(Job).where(lost).values(**values))
     return str(values["status"]) if moved else None
+
+
+def move_to_long(state: State, job_id: str, attempt: int) -> bool:
+    """End the attempt of a run that proved too long for its lane; it begins again in the lane for long jobs."""
+    overdue = and_(Job.id == job_id, Job.status == "running", Job.attempt == attempt)
+    with state.session() as session:
+        return bool(
+            _changed(
+                session,
+                update(Job)
+                .where(overdue)
+                .values(
+                    status="accepted",
+                    lane="long",
+                    worker=None,
+                    updated=utc_now(),
+                    progress=0.0,
+                    message="比预计时间长，改排长任务队列 / takes longer than foreseen; queued among the long jobs",
+                ),
+            )
+        )
 
 
 def reap(state: State, *, lost_after_s: float) -> dict[str, str]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from spatial.store.raster import PublishedRaster
 
-__all__ = ["GridRaster"]
+__all__ = ["GridRaster", "load_compiled"]
 
 _CELL_TOLERANCE = 1e-3
 """Largest offset, in cells, by which a raster may lie beside the base grid and still count as aligned."""
@@ -61,6 +61,12 @@ def _bilinear(source: Any, i: Any, v: Any, j: Any, u: Any, out: Any) -> None:
                         total += value * weight
                         weights += weight
             out[r, c] = total / weights
+
+
+def load_compiled() -> None:
+    """Load the compiler's library and the kernel of bilinear reading, which takes a new process a second or more."""
+    cells, weights = np.zeros(1, np.int64), np.zeros(1)
+    compiled(_bilinear)(np.zeros((2, 2)), cells, weights, cells, weights, np.empty((1, 1), np.float32))
 
 
 class GridRaster:

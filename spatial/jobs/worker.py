@@ -5,8 +5,10 @@
     queue (database) ── claim ──► this program ── submit ──► Dask worker process ── result ──► queue
 
 Only as many jobs are claimed as Dask has threads, so that the waiting stay in the database where they can be dismissed
-and survive everything. When a Dask worker dies, its job goes back to the queue at once; when this program dies, its jobs
-fall silent and the next worker program takes them over (`spatial.jobs.queue.reap`).
+and survive everything. There are two crews (`spatial.jobs.crew`): the main one takes the oldest job of all lanes; while
+it is full, a crew in reserve, in a process of its own on this machine, takes short jobs only. When a Dask worker dies,
+its job goes back to the queue at once; when this program dies, its jobs fall silent and the next worker program takes
+them over (`spatial.jobs.queue.reap`).
 """
 
 from __future__ import annotations
@@ -19,13 +21,15 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from spatial.errors import ServiceUnavailable
 from spatial.jobs import queue
 from spatial.jobs.callbacks import Deliverer, Message
-from spatial.jobs.execution import execute_claim, warm_up
-from spatial.jobs.queue import Claim
+from spatial.jobs.crew import Crew, Reserve, main_crew, quiet_dask, reserve_crew
+from spatial.jobs.execution import execute_claim
+from spatial.jobs.queue import SHORT_LANES, Claim
 from spatial.jobs.retention import prune_results
 from spatial.settings import Settings
 from spatial.store.state import State
@@ -40,13 +44,27 @@ _GRACE_S = 10.0
 """Time that a dismissed run has to stop by itself before its Dask worker process is restarted."""
 
 
+@dataclass(slots=True)
+class _Run:
+    """A claimed job in the hands of a crew."""
+
+    claim: Claim
+    future: Any
+    crew: Crew
+    begun: float | None = None
+    """When it was seen that its process computes; before that it loads its libraries."""
+    gone_since: float | None = None
+    """When it was seen that the claim is gone."""
+
+
 class WorkerProgram:
     """One worker program. `run` works until `stop` is set.
 
     Parameters
     ----------
     settings : Settings
-        ``dask_scheduler``, ``dask_workers``, ``job_heartbeat_s``, ``job_lost_after_s`` matter here.
+        ``dask_scheduler``, ``dask_workers``, ``short_workers``, ``short_limit_s``, ``job_heartbeat_s`` and
+        ``job_lost_after_s`` matter here.
     ready : callable, optional
         Called once when jobs are accepted.
     message : callable, optional
@@ -60,10 +78,9 @@ class WorkerProgram:
         self.id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
         self._ready = ready
         self._state = State(settings.state_address)
-        self._running: dict[str, tuple[Claim, Any]] = {}
-        self._gone_since: dict[str, float] = {}
-        self._client: Any = None
-        self._cluster: Any = None
+        self._running: list[_Run] = []
+        self._main: Crew | None = None
+        self._reserve: Reserve | None = None
         hosts = settings.callback_hosts
         self._deliverer = Deliverer(self._state, hosts, message) if message is not None and hosts else None
 
@@ -75,7 +92,7 @@ class WorkerProgram:
         if self._deliverer is not None:
             self._deliverer.start()
         self._ready()
-        beaten, capacity, pruned = 0.0, 0, float("-inf")
+        beaten, pruned = 0.0, float("-inf")
         try:
             while not stop.is_set():
                 try:
@@ -83,7 +100,8 @@ class WorkerProgram:
                         beaten = time.monotonic()
                         queue.worker_beat(self._state, self.id)
                         self._keep_waiting_alive()
-                        capacity = self._capacity()
+                        for crew in self._crews():
+                            crew.count()
                         for job_id, status in queue.reap(
                             self._state, lost_after_s=self.settings.job_lost_after_s
                         ).items():
@@ -92,7 +110,7 @@ class WorkerProgram:
                         pruned = time.monotonic()
                         self._prune()
                     self._collect()
-                    self._fill(capacity)
+                    self._fill()
                 except ServiceUnavailable as error:
                     log.warning("%s", error.en)
                     stop.wait(2.0)
@@ -101,84 +119,57 @@ class WorkerProgram:
             self._leave()
 
     def _connect(self) -> None:
-        import dask
-        import distributed
+        quiet_dask()
+        self._main = main_crew(self.settings)
+        if self.settings.short_workers:
+            self._reserve = reserve_crew(self.settings)
 
-        # Its own configuration is loud at import; what matters of a lost process is in our log.
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)
-        # Untyped library.
-        client: Any = distributed.Client
-        cluster: Any = distributed.LocalCluster
-        forget: Any = distributed.fire_and_forget
+    def _crews(self) -> list[Crew]:
+        return [crew for crew in (self._main, self._reserve) if crew is not None]
 
-        # A task whose process died is not started again by Dask: the queue decides, with its count of attempts.
-        # Its web pages stay shut but for the sign of health. Its profilers wake every process a hundred times a second,
-        # which an idle service pays for all day.
-        dask.config.set(
-            {
-                "distributed.scheduler.allowed-failures": 0,
-                "distributed.scheduler.work-stealing": False,
-                "distributed.scheduler.http.routes": ["distributed.http.health"],
-                "distributed.worker.http.routes": ["distributed.http.health"],
-                "distributed.worker.profile.enabled": False,
-                "distributed.admin.tick.interval": "1s",
-                "distributed.admin.system-monitor.interval": "5s",
-            }
-        )
-        if self.settings.dask_scheduler:
-            self._client = client(self.settings.dask_scheduler)
+    def _free(self, crew: Crew) -> int:
+        return max(crew.places - sum(run.crew is crew for run in self._running), 0)
+
+    def _fill(self) -> None:
+        """Give each free place a job: of the main crew the oldest of all, of the reserve the most urgent short one."""
+        assert self._main is not None
+        while self._free(self._main):
+            if not self._start(self._main, queue.claim(self._state, self.id)):
+                break
+        reserve = self._reserve
+        if reserve is None:
             return
-        self._cluster = cluster(
-            n_workers=self.settings.dask_workers,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
-            scheduler_kwargs={"dashboard": False},
-            local_directory=str(self.settings.var_dir / "dask"),
-            silence_logs=logging.ERROR,
-        )
-        self._client = client(self._cluster)
-        self._client.wait_for_workers(1, timeout=120)
-        # The first job need not wait for imports; it would come after this task anyhow.
-        for address in self._client.nthreads():
-            forget(self._client.submit(warm_up, workers=[address], pure=False, retries=0))
+        busy = any(run.crew is reserve for run in self._running)
+        reserve.stand_by(not self._free(self._main), busy=busy)
+        while self._free(reserve):
+            if not self._start(reserve, queue.claim(self._state, self.id, lanes=SHORT_LANES, oldest=False)):
+                reserve.warm_up()
+                break
 
-    def _capacity(self) -> int:
-        return int(sum(self._client.nthreads().values()))
-
-    def _fill(self, capacity: int) -> None:
-        while len(self._running) < capacity:
-            claim = queue.claim(self._state, self.id)
-            if claim is None:
-                return
-            future = self._client.submit(
-                execute_claim,
-                claim.job_id,
-                claim.attempt,
-                claim.worker,
-                key=f"job-{claim.job_id}-{claim.attempt}",
-                pure=False,
-                retries=0,
-            )
-            self._running[claim.job_id] = (claim, future)
-            log.info("job %s attempt %d started", claim.job_id, claim.attempt)
+    def _start(self, crew: Crew, claim: Claim | None) -> bool:
+        if claim is None:
+            return False
+        key = f"job-{claim.job_id}-{claim.attempt}"
+        future = crew.submit(execute_claim, claim.job_id, claim.attempt, claim.worker, key=key)
+        self._running.append(_Run(claim, future, crew))
+        log.info("job %s attempt %d started", claim.job_id, claim.attempt)
+        return True
 
     def _keep_waiting_alive(self) -> None:
         # A claimed job that Dask has not started yet has no pulse of its own; once it has, this touches nothing.
-        for claim, _ in self._running.values():
-            queue.beat(self._state, claim)
+        for run in self._running:
+            queue.beat(self._state, run.claim)
 
     def _collect(self) -> None:
-        for job_id, (claim, future) in list(self._running.items()):
-            if future.done():
-                del self._running[job_id]
-                self._gone_since.pop(job_id, None)
-                self._settle(claim, future)
+        for run in list(self._running):
+            if run.future.done():
+                self._running.remove(run)
+                self._settle(run)
             else:
-                self._stop_if_gone(job_id, claim, future)
+                self._stop_if_gone(run)
 
-    def _settle(self, claim: Claim, future: Any) -> None:
+    def _settle(self, run: _Run) -> None:
+        claim, future = run.claim, run.future
         if future.status == "finished":
             log.info("job %s attempt %d: %s", claim.job_id, claim.attempt, future.result())
             return
@@ -193,24 +184,32 @@ class WorkerProgram:
         )
         log.warning("job %s attempt %d: %s; %s", claim.job_id, claim.attempt, reason, status)
 
-    def _stop_if_gone(self, job_id: str, claim: Claim, future: Any) -> None:
-        """Cancel the Dask task of a dismissed job; restart its process if it does not stop by itself."""
-        since = self._gone_since.get(job_id)
-        if since is None:
-            job = queue.get(self._state, job_id)
-            if job.status == "running" and job.attempt == claim.attempt:
-                return
-            if job.status in {"successful", "failed"}:
+    def _stop_if_gone(self, run: _Run) -> None:
+        """Stop the run of a job that was dismissed or given to others; restart its process if it does not stop by itself."""
+        claim, now = run.claim, time.monotonic()
+        if run.gone_since is None:
+            job = queue.get(self._state, claim.job_id)
+            if job.attempt == claim.attempt and job.status in {"successful", "failed"}:
                 return  # written a moment ago; the task is about to end
-            self._gone_since[job_id] = time.monotonic()
+            if job.attempt != claim.attempt or job.status != "running":
+                run.gone_since = now
+            elif run.begun is None:
+                run.begun = now if job.worker != claim.worker else None  # its process has taken it over
+            elif run.crew is self._reserve and now - run.begun > self.settings.short_limit_s:
+                self._make_room(claim)
             return
-        if self._cluster is None or time.monotonic() - since < _GRACE_S:
+        if now - run.gone_since < _GRACE_S:
             return
-        busy = [address for address, keys in self._client.processing().items() if future.key in keys]
-        log.warning("job %s did not stop within %g s of its dismissal; restarting its process", job_id, _GRACE_S)
-        future.cancel()
-        self._client.restart_workers(busy, timeout=30, raise_for_error=False)
-        del self._running[job_id], self._gone_since[job_id]
+        if run.crew.restart(run.future):
+            log.warning("job %s did not stop within %g s; its process was restarted", claim.job_id, _GRACE_S)
+            self._running.remove(run)
+
+    def _make_room(self, claim: Claim) -> None:
+        """Move a run that proved long out of the reserve, if a short job waits for its place."""
+        if queue.are_waiting(self._state, SHORT_LANES):
+            # The run finds its claim gone and stops, as if it were dismissed.
+            queue.move_to_long(self._state, claim.job_id, claim.attempt)
+            log.warning("job %s takes longer than %g s; it begins again", claim.job_id, self.settings.short_limit_s)
 
     def _sweep(self) -> None:
         """Remove scratch folders of jobs that are not running (their process was killed)."""
@@ -228,16 +227,15 @@ class WorkerProgram:
     def _leave(self) -> None:
         if self._deliverer is not None:
             self._deliverer.stop()
-        for _, future in self._running.values():
-            future.cancel()
+        for run in self._running:
+            run.future.cancel()
         # Processes first: a job must not be given back while its run still goes on.
-        self._client.close()
-        if self._cluster is not None:
-            self._cluster.close(timeout=10)
+        for crew in self._crews():
+            crew.close()
         try:
-            for claim, _ in self._running.values():
+            for run in self._running:
                 queue.give_back(
-                    self._state, claim.job_id, claim.attempt, zh="执行程序停止", en="its worker was stopped"
+                    self._state, run.claim.job_id, run.claim.attempt, zh="执行程序停止", en="its worker was stopped"
                 )
             queue.worker_leaves(self._state, self.id)
         except ServiceUnavailable as error:

@@ -23,7 +23,8 @@ from pygeoapi.util import JobStatus, RequestedProcessExecutionMode, RequestedRes
 from spatial.catalog import Text
 from spatial.errors import JobNotFound, SpatialError
 from spatial.jobs import echo, queue
-from spatial.jobs.execution import execute_job, withdraw_results
+from spatial.jobs.execution import dismiss_job, execute_job
+from spatial.jobs.lanes import lane_of
 from spatial.jobs.processes import check_inputs, process
 from spatial.jobs.registry import check_parameters
 from spatial.jobs.run import run_analysis
@@ -100,10 +101,7 @@ class JobManager(BaseManager):
 
     def delete_job(self, job_id: str) -> bool:
         """Dismiss a job: a running one stops, a finished one loses its results."""
-        finished = self._job(job_id).status in queue.FINAL
-        job = queue.dismiss(datastore().state, job_id)
-        if finished:
-            withdraw_results(datastore(), job)
+        dismiss_job(datastore(), self._job(job_id).id)
         return True
 
     def execute_process(
@@ -122,7 +120,9 @@ class JobManager(BaseManager):
         try:
             inputs = check_inputs(process_id, data_dict)
             if execution_mode == RequestedProcessExecutionMode.respond_async:
-                job = queue.submit(store.state, process_id, inputs, limit=store.settings.queue_limit, publish=True)
+                lane = lane_of(store, process_id, inputs, waits=False)
+                limit = store.settings.queue_limit
+                job = queue.submit(store.state, process_id, inputs, limit=limit, publish=True, lane=lane)
                 return job.id, None, None, JobStatus.accepted, {"Preference-Applied": "respond-async"}
             return self._now(process_id, inputs)
         except SpatialError as error:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urljoin, urlsplit
 
-from spatial.errors import InvalidParameter, UnsupportedMediaType
+from spatial.crs import CRS84, parse_crs
+from spatial.errors import InvalidParameter, UnknownCRS, UnsupportedMediaType
 from spatial.exchange import json_document
 from spatial.jobs import echo
 from spatial.jobs.callbacks import read_subscriber
@@ -19,6 +20,8 @@ from spatial.ogc.process_documents import GEOTIFF, MODES
 __all__ = ["ExecuteRequest", "preferences", "read_execute_request"]
 
 _MEMBERS = ("inputs", "outputs", "response", "subscriber")
+_DEEPEST = 64
+"""Levels of a request body; a value that nests deeper can be read, but neither kept nor written again."""
 _LAYER_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,120}")
 
 
@@ -88,6 +91,12 @@ def read_execute_request(
             allowed=[JSON],
         )
     document = json_document(body)
+    if _is_deeper(document, _DEEPEST):
+        raise InvalidParameter(
+            f"请求体嵌套超过 {_DEEPEST} 层，请减少层数",
+            f"the body nests deeper than {_DEEPEST} levels; use fewer",
+            parameter="body",
+        )
     example = '{"inputs": {…}}'
     given = document.get("inputs", {}) if isinstance(document, dict) else None
     if not isinstance(given, dict):
@@ -180,16 +189,67 @@ def _plain_value(name: str, value: Any, info: ProcessInfo) -> Any:
             parameter=name,
         )
     if name == "bbox" and "bbox" in value:
-        crs = str(value.get("crs", "CRS84"))
-        if not crs.endswith("CRS84"):
-            raise InvalidParameter(
-                f"输入 {name} 的 crs 须为 CRS84（经度在前）",
-                f"input {name}: crs must be CRS84",
-                parameter=name,
-                value=crs[:200],
-            )
+        _only(name, value, ("bbox", "crs"))
+        _require_crs84(name, value.get("crs", "CRS84"))
         return value["bbox"]
-    return value.get("value", value)
+    if "value" not in value:
+        return value
+    _only(name, value, ("value", "mediaType", "encoding", "schema", "format"))
+    if value.get("encoding") is not None:
+        # Nothing here takes binary values; the text of one would pass for the value itself.
+        raise InvalidParameter(
+            f"输入 {name} 不接受编码后的值（encoding），请直接给值",
+            f"input {name}: encoded values (encoding) are not accepted; give the value itself",
+            parameter=name,
+        )
+    return value["value"]
+
+
+def _only(name: str, value: Mapping[str, Any], allowed: Collection[str]) -> None:
+    """Refuse members of a qualified value that would be passed over in silence."""
+    strange = [member for member in value if member not in allowed]
+    if strange:
+        raise InvalidParameter(
+            f'输入 {name} 的写法没有成员 {strange[0][:80]!r}，可用：{"、".join(allowed)}；对象请写作 {{"value": {{…}}}}',
+            f"input {name}: no member {strange[0][:80]!r} here; allowed: {', '.join(allowed)}; write an object as "
+            '{"value": {…}}',
+            parameter=name,
+            allowed=list(allowed),
+        )
+
+
+def _require_crs84(name: str, crs: Any) -> None:
+    try:
+        known = parse_crs(crs, parameter=name) is CRS84 if isinstance(crs, str) else False
+    except UnknownCRS:
+        known = False
+    if not known:
+        raise InvalidParameter(
+            f"输入 {name} 的 crs 须为 CRS84（经度在前），收到 {str(crs)[:80]!r}",
+            f"input {name}: crs must be CRS84 (longitude first), got {str(crs)[:80]!r}",
+            parameter=name,
+            value=str(crs)[:200],
+            allowed=[CRS84.uri],
+        )
+
+
+def _is_deeper(document: Any, levels: int) -> bool:
+    """Whether objects and arrays of a JSON document nest deeper than so many levels.
+
+    >>> _is_deeper({"a": [1]}, 1), _is_deeper({"a": [1]}, 2)
+    (True, False)
+    """
+    layer = [document]
+    for _ in range(levels):
+        layer = [
+            part
+            for whole in layer
+            if isinstance(whole, dict | list)
+            for part in (whole.values() if isinstance(whole, dict) else whole)
+        ]
+        if not layer:
+            return False
+    return any(isinstance(part, dict | list) for part in layer)
 
 
 def _read_outputs(wanted: Any, media: Mapping[str, str]) -> dict[str, str]:
@@ -209,10 +269,14 @@ def _read_outputs(wanted: Any, media: Mapping[str, str]) -> dict[str, str]:
                 allowed=known,
             )
         mode = how.get("transmissionMode", "auto") if isinstance(how, dict) else how
-        if not isinstance(how, dict) or mode not in (*MODES, "auto"):
+        if (
+            not isinstance(how, dict)
+            or mode not in (*MODES, "auto")
+            or not how.keys() <= {"transmissionMode", "format"}
+        ):
             raise InvalidParameter(
-                f'输出 {name} 应写作 {{}} 或 {{"transmissionMode": "value" 或 "reference"}}',
-                f'output {name} must be {{}} or {{"transmissionMode": "value" or "reference"}}',
+                f'输出 {name} 应写作 {{}} 或 {{"transmissionMode": "value" 或 "reference"}}，可另加 format',
+                f'output {name} must be {{}} or {{"transmissionMode": "value" or "reference"}}, a format may stand beside it',
                 parameter="outputs",
                 allowed=list(MODES),
             )

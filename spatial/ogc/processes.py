@@ -31,8 +31,9 @@ from spatial.errors import (
     SpatialError,
 )
 from spatial.jobs import queue
-from spatial.jobs.execution import withdraw_results
+from spatial.jobs.execution import dismiss_job
 from spatial.jobs.inputs import replaced_inputs
+from spatial.jobs.lanes import lane_of
 from spatial.jobs.processes import check_inputs, process, processes
 from spatial.jobs.registry import analysis
 from spatial.jobs.run import results_folder
@@ -53,7 +54,7 @@ __all__ = ["routes"]
 
 _EXCEPTIONS = "http://www.opengis.net/def/exceptions/ogcapi-processes-1/1.0"
 _MAX_JOBS = 1000
-_LOOK_EVERY_S = 0.05
+_LOOK_EVERY_S, _LOOK_AT_LEAST_EVERY_S = 0.05, 0.5
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -126,34 +127,36 @@ class _Handlers:
         inputs = check_inputs(info.id, wanted.inputs)
         if wanted.layers:
             await self._ask(_check_layers, self.datastore, info, inputs, wanted.layers)
-        preferred = preferences(request.headers.get("prefer", ""))
+        preferred = preferences(",".join(request.headers.getlist("prefer")))
         if "respond-async" in preferred:
-            job = await self._submit(call, info, inputs, wanted, publish=info.is_analysis)
+            job = await self._submit(call, info, inputs, wanted, waits=False)
             address = call.address(f"/jobs/{job.id}")
             headers = {"Location": address, "Preference-Applied": "respond-async", **_NO_STORE}
             return Response(orjson.dumps(status_info(job, call)), 201, headers, JSON)
         await self._require_worker()
-        job = await self._submit(call, info, inputs, wanted, publish=False)
+        job = await self._submit(call, info, inputs, wanted, waits=True)
         answer = await self._finished(await self._wait(request, job), call, wanted)
         if "respond-sync" in preferred:
             answer.headers["Preference-Applied"] = "respond-sync"
         return monitored(answer, call.address(f"/jobs/{job.id}"))
 
     async def _submit(
-        self, call: Call, info: ProcessInfo, inputs: dict[str, Any], wanted: ExecuteRequest, *, publish: bool
+        self, call: Call, info: ProcessInfo, inputs: dict[str, Any], wanted: ExecuteRequest, *, waits: bool
     ) -> Job:
+        lane = await self._ask(lane_of, self.datastore, info.id, inputs, wanted.layers, waits=waits)
         return await self._ask(
             queue.submit,
             self.state,
             info.id,
             inputs,
             limit=self.settings.queue_limit,
-            publish=publish,
+            publish=info.is_analysis and not waits,
             answer=wanted.stored(),
             layers=wanted.layers,
             subscriber=wanted.subscriber,
             base=call.base,
             language=call.language,
+            lane=lane,
         )
 
     async def _require_worker(self) -> None:
@@ -169,7 +172,9 @@ class _Handlers:
         ended = False
         try:
             while True:
-                await anyio.sleep(_LOOK_EVERY_S)
+                # Who waits long is not looked after so often: a hundred that wait must not keep the database busy.
+                waited = time.monotonic() - started
+                await anyio.sleep(min(max(_LOOK_EVERY_S, waited / 20), _LOOK_AT_LEAST_EVERY_S))
                 job = await self._ask(queue.get, self.state, job.id)
                 now = time.monotonic()
                 if job.status in queue.FINAL:
@@ -251,10 +256,7 @@ class _Handlers:
     async def dismiss(self, request: Request) -> Response:
         """``DELETE /jobs/{jobId}``: stops it; a finished one loses its results and its layers leave the catalogue."""
         call = read_call(self.datastore, request, DOCUMENT_PARAMETERS)
-        before = await self._job(request)
-        job = await self._ask(queue.dismiss, self.state, before.id)
-        if before.status in queue.FINAL:
-            await self._ask(withdraw_results, self.datastore, job)
+        job = await self._ask(dismiss_job, self.datastore, (await self._job(request)).id)
         return Response(orjson.dumps(status_info(job, call)), 200, _NO_STORE, JSON)
 
     async def results(self, request: Request) -> Response:

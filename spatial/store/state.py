@@ -50,7 +50,7 @@ __all__ = [
     "utc_now",
 ]
 
-HEAD = "0006"
+HEAD = "0007"
 """Newest migration; a test compares it with the alembic scripts."""
 _ASK_AGAIN_S = 0.25
 """How long a revision is taken from the beacon: a change that was not made by this program is seen after that."""
@@ -139,6 +139,8 @@ class Job(_Base):
     worker: Mapped[str | None]
     attempt: Mapped[int] = mapped_column(default=0)
     owner: Mapped[str | None]
+    lane: Mapped[str] = mapped_column(default="long")
+    """interactive, short or long; see `spatial.jobs.lanes`."""
 
 
 class Worker(_Base):

@@ -187,8 +187,10 @@ def test_the_store_going_away_queues_the_job_again(installation, monkeypatch):
     assert "数据库断开" in job.message
 
 
-def test_a_killed_demo_leaves_no_worker_behind(installation, free_port):
+def test_a_killed_demo_leaves_no_worker_behind(installation, free_port, tmp_path):
     _, env = installation
+    # A folder of scenes that is named is not filled: making the sample scenes would go on for a minute.
+    env["ONEMAP_SCENES_PATH"] = str(tmp_path / "scenes")
     process = subprocess.Popen(
         [sys.executable, "-m", "spatial.cli", "demo", "--json"],
         env=os.environ | env | {"ONEMAP_PORT": str(free_port)},
@@ -230,3 +232,19 @@ def test_progress_of_a_dismissed_job_stops_the_run_at_once(installation):
     assert execution.execute_job(store, held) == "dismissed"
     assert time.monotonic() - started < 30
     assert not list((store.settings.var_dir / "scratch").iterdir())
+
+
+def test_a_job_that_ends_in_the_moment_of_its_dismissal_leaves_nothing(installation, monkeypatch):
+    from spatial.jobs import execution
+
+    store, _ = installation
+    job_id = submit(store)
+    dismiss = queue.dismiss
+
+    def a_moment_too_late(state, name):
+        assert execution.execute_job(store, queue.claim(state, "w")) == "successful"
+        return dismiss(state, name)
+
+    monkeypatch.setattr(queue, "dismiss", a_moment_too_late)
+    assert execution.dismiss_job(store, job_id).status == "dismissed"
+    assert f"sample-lowland-{job_id[:8]}" not in store.snapshot().catalog

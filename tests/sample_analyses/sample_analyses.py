@@ -86,6 +86,13 @@ def pauses_are_over() -> bool:
     return bool(named) and Path(named).exists()
 
 
+class Quick(Lowland):
+    """Says that it is short on up to 400 cells, which is not true if it is told to pause."""
+
+    id = "sample-quick"
+    short_cells = 400
+
+
 class Failing(Lowland):
     """Writes a block, then has a bug."""
 

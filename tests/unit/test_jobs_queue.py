@@ -1,11 +1,12 @@
 """The queue: every row moves once, whoever asks, on SQLite and on PostgreSQL."""
 
 import multiprocessing
+import sqlite3
 import threading
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import event, insert, update
 
 from spatial.errors import JobNotFound, QueueFull
 from spatial.jobs import queue
@@ -204,3 +205,73 @@ def test_processes_never_claim_the_same_job(tmp_path):
     for process in processes:
         process.join()
     assert sorted(found) == ids
+
+
+def test_each_lane_is_bounded_for_itself(state):
+    for _ in range(2):
+        queue.submit(state, "echo", {}, limit=2, lane="long")
+    with pytest.raises(QueueFull):
+        queue.submit(state, "echo", {}, limit=2, lane="long")
+    for lane in queue.SHORT_LANES:
+        queue.submit(state, "echo", {}, limit=2, lane=lane)
+    assert queue.list_jobs(state, status=("accepted",))[1] == 4
+
+
+def test_short_places_take_short_jobs_and_those_first_whose_caller_waits(state):
+    lanes = ("long", "short", "short", "interactive", "long", "interactive")
+    ids = [queue.submit(state, "echo", {}, limit=9, lane=lane).id for lane in lanes]
+    short = [queue.claim(state, "w", lanes=queue.SHORT_LANES, oldest=False) for _ in range(3)]
+    assert [ids.index(held.job_id) for held in short] == [3, 5, 1]
+    # A place for all takes the oldest, so that no lane starves.
+    assert [ids.index(queue.claim(state, "w").job_id) for _ in range(3)] == [0, 2, 4]
+    assert queue.claim(state, "w") is None
+    assert queue.claim(state, "w", lanes=queue.SHORT_LANES, oldest=False) is None
+
+
+def test_a_run_that_proves_long_begins_again_among_the_long_and_the_first_can_write_nothing(state):
+    job_id = add(state, lane="interactive").id
+    first = queue.take_over(state, queue.claim(state, "w", lanes=queue.SHORT_LANES), "w/reserve")
+    assert queue.move_to_long(state, job_id, 1)
+    assert not queue.move_to_long(state, job_id, 1)
+    row = queue.get(state, job_id)
+    assert (row.status, row.lane, row.worker, row.progress) == ("accepted", "long", None, 0.0)
+    assert "长任务" in row.message
+    assert queue.claim(state, "w", lanes=queue.SHORT_LANES, oldest=False) is None
+    second = queue.claim(state, "w")
+    assert second == queue.Claim(job_id, "w", 2)
+    assert not queue.beat(state, first)
+    assert not queue.finish(state, first, {"message": "first"})
+    assert queue.finish(state, second, {"message": "second"})
+    assert not queue.move_to_long(state, job_id, 2)
+    assert queue.get(state, job_id).result == {"message": "second"}
+
+
+def test_ids_that_a_database_cannot_hold_are_unknown(state):
+    with pytest.raises(JobNotFound):
+        queue.get(state, "a\x00b")
+    assert queue.list_jobs(state, process=("a\x00b",)) == ([], 0)
+
+
+def test_jobs_by_duration_however_many_there_are(state):
+    if "sqlite" in state.address:
+        # More jobs than a database takes names in one statement: usually some ten thousand, here 30.
+        state.engine.dispose()
+        event.listen(state.engine, "connect", lambda raw, _: raw.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 30))
+    now, count = utc_now(), 400
+    seconds = [n % 10 for n in range(count)]
+    rows = [
+        {
+            "id": f"{n:06}", "process": "echo", "status": "successful", "created": now + timedelta(seconds=n),
+            "started": now, "finished": now + timedelta(seconds=s), "updated": now, "progress": 1.0, "message": "",
+            "parameters": {}, "attempt": 1, "lane": "long",
+        }
+        for n, s in enumerate(seconds)
+    ]  # fmt: skip
+    with state.session() as session:
+        for row in rows:
+            session.execute(insert(Job), row)
+    add(state)  # never started: it has no duration
+    jobs, matched = queue.list_jobs(state, seconds=(3, 4), limit=3, offset=1)
+    assert matched == count // 5
+    assert [int(job.id) for job in jobs] == [count - 7, count - 16, count - 17]
+    assert queue.list_jobs(state, seconds=(10, None)) == ([], 0)

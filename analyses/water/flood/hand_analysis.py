@@ -76,6 +76,7 @@ class FloodHand:
     parameters: ClassVar[type[Parameters]] = FloodHandParameters
     inputs: ClassVar[tuple[InputSpec, ...]] = (InputSpec("terrain", "dem", "raster", Text(zh="地形", en="Terrain")),)
     base: ClassVar[str] = "terrain"
+    short_cells: ClassVar[int] = 600_000
     result_theme: ClassVar[tuple[str, ...]] = ("results", "water")
     rasters: ClassVar[dict[str, Text]] = {
         "hand": title,

@@ -13,7 +13,7 @@ from analyses.water.flood.rules import flood_rules
 from analyses.water.flood.start import offset_rows
 from spatial.catalog import Text
 from spatial.errors import InvalidParameter, LayerEmpty, QualityViolation
-from spatial.jobs.contract import AnalysisResult, Factor, Inputs, InputSpec, Outputs, Parameters, Progress
+from spatial.jobs.contract import ANY_GRID, AnalysisResult, Factor, Inputs, InputSpec, Outputs, Parameters, Progress
 
 __all__ = ["LowWater", "LowWaterParameters"]
 
@@ -40,6 +40,7 @@ class LowWater:
         InputSpec("intakes", "water-intakes", "vector", Text(zh="取水口", en="Intakes"), True, extent="whole"),
     )
     base: ClassVar[str] = "gauges"
+    short_cells: ClassVar[int] = ANY_GRID
     result_theme: ClassVar[tuple[str, ...]] = ("results", "water")
     rasters: ClassVar[dict[str, Text]] = {}
 

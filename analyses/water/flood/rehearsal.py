@@ -71,6 +71,7 @@ class FloodRehearsal:
         InputSpec("counties", "counties", "vector", Text(zh="县级行政区", en="Counties"), True),
     )
     base: ClassVar[str] = "terrain"
+    short_cells: ClassVar[int] = 720_000
     report: ClassVar[bool] = True
     """A plan list goes to people as a document."""
     result_theme: ClassVar[tuple[str, ...]] = ("results", "water")

@@ -67,6 +67,7 @@ class FloodStrips:
         InputSpec("river", "hankou-river", "vector", Text(zh="河道中心线", en="Centre lines"), extent="whole"),
     )
     base: ClassVar[str] = "terrain"
+    short_cells: ClassVar[int] = 720_000
     result_theme: ClassVar[tuple[str, ...]] = ("results", "water")
     rasters: ClassVar[dict[str, Text]] = {"strips": title}
 

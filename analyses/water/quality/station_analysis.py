@@ -20,6 +20,7 @@ from analyses.water.series.rules import change_rules
 from spatial.catalog import Text
 from spatial.errors import CRSMismatch, InvalidParameter, LayerEmpty, QualityViolation
 from spatial.jobs.contract import (
+    ANY_GRID,
     AnalysisResult,
     Factor,
     Inputs,
@@ -169,6 +170,7 @@ class StationQuality:
         ),
     )
     base: ClassVar[str] = "stations"
+    short_cells: ClassVar[int] = ANY_GRID
     result_theme: ClassVar[tuple[str, ...]] = ("results", "water")
     rasters: ClassVar[dict[str, Text]] = {}
 
