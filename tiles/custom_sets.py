@@ -4,7 +4,8 @@ Each is a file below ``tiles/tms`` and serves map tiles only: the vector tables 
 a vector tile in a Gauss–Krüger zone would have to transform every geometry at every request. Maps do that, and their tiles
 are maps.
 
-The origin of a set stands in the axis order of its CRS: northing, easting.
+The origin of a set stands in the axis order of its CRS: northing, easting. Its axes are called N and E: EPSG calls them X and
+Y, which clients such as OpenLayers and morecantile take for easting and northing.
 """
 
 from __future__ import annotations

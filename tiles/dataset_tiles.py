@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from spatial.store.datastore import DataStore, Published, Snapshot
     from tiles.metadata import TileKind
 
-__all__ = ["DATASET_TILES"]
+__all__ = ["DATASET_TILES", "drawn_tile"]
 
 _MVT_MARGIN = 0.1
 """Share of a tile around it in which a feature can still reach in."""
@@ -178,23 +178,39 @@ class _DatasetTiles:
 
     async def _drawn(self, request: Request, layers: Sequence[MapLayer], tms: str, query: dict[str, str]) -> Response:
         path = request.path_params
-        grid = tile_grid(tms, path["z"], path["col"], path["row"])
         ext = picture_format(request, query.get("f"))
-        mm = number(query["mm-per-pixel"], "mm-per-pixel") if "mm-per-pixel" in query else PIXEL_MM
-        if not 0.01 <= mm <= 10:
-            raise wrong("mm-per-pixel", query["mm-per-pixel"], " 0.01–10", "0.01 to 10")
-        wanted = MapRequest(grid, read_background(query), None, PIXEL_MM / mm)
-        drawn = [m.published for m in layers]
-        parts = [[m.band, p.layer.style] for m, p in zip(layers, drawn, strict=True)]
-        headers = named_headers([p.layer for p in drawn], ["map tile", *_versions(drawn), parts, repr(wanted), ext])
-        headers["Vary"] = "Accept"
-        unchanged = conditional(request, headers)
-        if unchanged is not None:
-            return unchanged
-        boxes = grid.geographic_boxes(32)
-        near = [m for m in layers if any(_meet(box, m.published.extent) for box in boxes)]
-        body = await drawn_map(self._datastore, map_pool(self._datastore), near, wanted, ext)
-        return Response(body, media_type=media_type(ext), headers=headers)
+        place = (path["z"], path["row"], path["col"])
+        found = await drawn_tile(self._datastore, request, layers, tms, place, ext, query)
+        found.headers["Vary"] = "Accept"
+        return found
+
+
+async def drawn_tile(
+    datastore: DataStore,
+    request: Request,
+    layers: Sequence[MapLayer],
+    tms: str,
+    place: tuple[str, str, str],
+    ext: str,
+    query: dict[str, str],
+) -> Response:
+    """A tile drawn as a map: layers from below, matrix set, matrix, row and column, file ending, look of the picture."""
+    z, row, col = place
+    grid = tile_grid(tms, z, col, row)
+    mm = number(query["mm-per-pixel"], "mm-per-pixel") if "mm-per-pixel" in query else PIXEL_MM
+    if not 0.01 <= mm <= 10:
+        raise wrong("mm-per-pixel", query["mm-per-pixel"], " 0.01–10", "0.01 to 10")
+    wanted = MapRequest(grid, read_background(query), None, PIXEL_MM / mm)
+    drawn = [m.published for m in layers]
+    parts = [[m.band, p.layer.style] for m, p in zip(layers, drawn, strict=True)]
+    headers = named_headers([p.layer for p in drawn], ["map tile", *_versions(drawn), parts, repr(wanted), ext])
+    unchanged = conditional(request, headers)
+    if unchanged is not None:
+        return unchanged
+    boxes = grid.geographic_boxes(32)
+    near = [m for m in layers if any(_meet(box, m.published.extent) for box in boxes)]
+    body = await drawn_map(datastore, map_pool(datastore), near, wanted, ext)
+    return Response(body, media_type=media_type(ext), headers=headers)
 
 
 def _named(query: dict[str, str]) -> str:

@@ -157,8 +157,10 @@ def _symbolizers(rule: ET.Element, symbol: Symbol, kind: str) -> None:
         _add(graphic, "se:Size", f"{symbol.radius * 2:g}")
         return
     if kind == "LineString":
+        # A rule must have a symbol; one without a stroke draws nothing.
+        drawn = _add(rule, "se:LineSymbolizer")
         if line and symbol.width > 0:
-            _stroke(_add(rule, "se:LineSymbolizer"), line, symbol.width)
+            _stroke(drawn, line, symbol.width)
         return
     drawn = _add(rule, "se:PolygonSymbolizer")
     if symbol.fill:
@@ -209,8 +211,11 @@ def _raster_rule(parent: ET.Element, layer: Layer, style: RasterStyle, band: str
 
 
 def _categorize(raster: ET.Element, style: Classes) -> None:
-    """Colours of whole numbers: each holds from its code up to the next, codes without a class are clear."""
-    found = _add(_add(raster, "se:ColorMap"), "se:Categorize", fallbackValue=_CLEAR, thresholdBelongsTo="succeeding")
+    """Colours of whole numbers: each holds from its code up to the next, codes without a class are clear.
+
+    A threshold belongs to what follows it, as the standard has it where nothing is said; it spells the attribute in two ways.
+    """
+    found = _add(_add(raster, "se:ColorMap"), "se:Categorize", fallbackValue=_CLEAR)
     _add(found, "se:LookupValue", "Rasterdata")
     _add(found, "se:Value", _CLEAR)
     codes = sorted(style.classes, key=lambda c: c.value)

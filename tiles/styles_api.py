@@ -1,7 +1,8 @@
-"""OGC API Styles (样式): the styles of the dataset and of each collection, in three encodings, with metadata and legend.
+"""OGC API Styles (样式): the styles of the dataset and of each collection, in four encodings, with metadata and legend.
 
-``f=mapbox`` (MapLibre style JSON on our own tiles), ``f=sld11`` (SLD 1.1) and ``f=json`` (our own style block, as in the
-layer YAML). Source: OGC 20-009 (OGC API – Styles, draft), core, mapbox-style and sld-11.
+``f=mapbox`` (MapLibre style JSON on our own tiles), ``f=sld11`` (SLD 1.1), ``f=qml`` (QGIS, of a single layer) and
+``f=json`` (our own style block, as in the layer YAML). Source: OGC 20-009 (OGC API – Styles, draft), core, mapbox-style and
+sld-11.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from tiles.maps.answer import (
     said,
 )
 from tiles.maps.query import single_query
+from tiles.qml import qml_document
 from tiles.sld import sld_document
 from tiles.style_choices import (
     DEFAULT,
@@ -53,40 +55,54 @@ __all__ = ["ENCODINGS", "STYLES"]
 
 MAPBOX = "application/vnd.mapbox.style+json"
 SLD = "application/vnd.ogc.sld+xml;version=1.1"
+QML = "application/vnd.qgis.qml"
 JSON = "application/json"
-ENCODINGS: dict[str, str] = {"mapbox": MAPBOX, "sld11": SLD, "json": JSON}
+ENCODINGS: dict[str, str] = {"mapbox": MAPBOX, "sld11": SLD, "qml": QML, "json": JSON}
 """Name of an encoding, as ``f`` has it → media type."""
-_NAMES = {"mapbox": "mapbox", "maplibre": "mapbox", "sld": "sld11", "sld11": "sld11", "json": "json"}
-_TITLES = {"mapbox": "MapLibre / Mapbox style", "sld11": "SLD 1.1", "json": "OneMap style"}
+_NAMES = {"maplibre": "mapbox", "sld": "sld11", "qgis": "qml", **{name: name for name in ENCODINGS}}
+_TITLES = {"mapbox": "MapLibre / Mapbox style", "sld11": "SLD 1.1", "qml": "QGIS QML", "json": "OneMap style"}
+_VERSIONS = {"mapbox": "8", "sld11": "1.1.0", "qml": "3.22", "json": "1"}
 
 
-def _encoding(request: Request, wanted: str | None) -> str:
+def _encodings(choice: StyleChoice) -> dict[str, str]:
+    """Encodings of a style; a file of QGIS holds one layer."""
+    return {name: media for name, media in ENCODINGS.items() if name != "qml" or len(choice.layers) == 1}
+
+
+def _encoding(request: Request, wanted: str | None, offered: dict[str, str]) -> str:
     """Encoding of a stylesheet: ``f``, else the best of ``Accept`` (any JSON: MapLibre), else MapLibre."""
     if wanted is not None:
         found = _NAMES.get(wanted.lower()) or next(
-            (k for k, v in ENCODINGS.items() if v.partition(";")[0] == wanted.replace(" ", "+").partition(";")[0]), None
+            (k for k, v in offered.items() if v.partition(";")[0] == wanted.replace(" ", "+").partition(";")[0]), None
         )
+        if found is not None and found not in offered:
+            raise InvalidParameter(
+                "QGIS 样式文件（f=qml）只含一个图层；请逐个图层取 /ogc/collections/{图层}/styles/default?f=qml",
+                "a QGIS style (f=qml) holds one layer; get /ogc/collections/{layer}/styles/default?f=qml of each layer",
+                parameter="f",
+                allowed=list(offered),
+            )
         if found is None:
             raise InvalidParameter(
-                f"参数 f 的值 {wanted[:60]!r} 无效，可用：{'、'.join(ENCODINGS)}",
-                f"f: {wanted[:60]!r} is not one of {', '.join(ENCODINGS)}",
+                f"参数 f 的值 {wanted[:60]!r} 无效，可用：{'、'.join(offered)}",
+                f"f: {wanted[:60]!r} is not one of {', '.join(offered)}",
                 parameter="f",
-                allowed=list(ENCODINGS),
+                allowed=list(offered),
             )
         return found
     for kind in weighted(request.headers.get("accept", "*/*") or "*/*"):
         # MapLibre asks for a style as application/json; our own encoding is had by ``f=json``.
         if kind in {"*/*", "application/*", JSON}:
             return "mapbox"
-        for name, media in ENCODINGS.items():
+        for name, media in offered.items():
             if kind == media.partition(";")[0]:
                 return name
         if kind in {"application/xml", "text/xml"}:
             return "sld11"
     raise NotAcceptable(
-        f"样式的编码为 {'、'.join(ENCODINGS.values())}；请改 Accept 或用 ?f=mapbox",
-        f"styles are served as {', '.join(ENCODINGS.values())}; change Accept or use ?f=mapbox",
-        allowed=list(ENCODINGS.values()),
+        f"样式的编码为 {'、'.join(offered.values())}；请改 Accept 或用 ?f=mapbox",
+        f"styles are served as {', '.join(offered.values())}; change Accept or use ?f=mapbox",
+        allowed=list(offered.values()),
     )
 
 
@@ -168,11 +184,13 @@ class _StyleService:
 
     def _stylesheet(self, request: Request, choice: StyleChoice) -> Response:
         query = single_query(request, ("f",))
-        encoding = _encoding(request, query.get("f"))
+        encoding = _encoding(request, query.get("f"), _encodings(choice))
         if encoding == "mapbox":
             body = orjson.dumps(maplibre_style(choice, base_address(self._datastore, request)))
         elif encoding == "sld11":
             body = sld_document(choice)
+        elif encoding == "qml":
+            body = qml_document(choice)
         else:
             body = orjson.dumps(_own_style(choice))
         headers = named_headers([p.layer for p in choice.layers], [encoding, body.decode()])
@@ -197,29 +215,31 @@ class _StyleService:
             "stylesheets": [
                 {
                     "title": _TITLES[name],
-                    "version": {"mapbox": "8", "sld11": "1.1.0", "json": "1"}[name],
+                    "version": _VERSIONS[name],
                     "specification": {
                         "mapbox": "https://maplibre.org/maplibre-style-spec/",
                         "sld11": "https://www.ogc.org/standard/sld/",
+                        "qml": "https://docs.qgis.org/3.22/en/docs/user_manual/appendices/qgis_file_formats.html",
                         "json": f"{base}/ogc/openapi",
                     }[name],
                     "native": name == "json",
                     "tilingScheme": "WebMercatorQuad" if name == "mapbox" else None,
                     "link": link(f"{path}?f={name}", "stylesheet", media, _TITLES[name]),
                 }
-                for name, media in ENCODINGS.items()
+                for name, media in _encodings(choice).items()
             ],
             "layers": [_layer_metadata(base, p) for p in choice.layers],
             "links": [
                 link(f"{path}/metadata", "self", JSON, "This document"),
-                *_style_links(base, path, choice, collection=parent != "/ogc")[len(ENCODINGS) + 1 :],
+                *_style_links(base, path, choice, collection=parent != "/ogc")[len(_encodings(choice)) + 1 :],
             ],
         }
         return document_answer(request, document, *(p.layer for p in choice.layers))
 
 
 def _style_links(base: str, path: str, choice: StyleChoice, *, collection: bool) -> list[dict[str, Any]]:
-    links = [link(f"{path}?f={name}", "stylesheet", media, _TITLES[name]) for name, media in ENCODINGS.items()]
+    sheets = _encodings(choice).items()
+    links = [link(f"{path}?f={name}", "stylesheet", media, _TITLES[name]) for name, media in sheets]
     links.append(link(f"{path}/metadata", "describedby", JSON, "样式元数据 / style metadata"))
     links.append(link(f"{path}/map", f"{REL}/map", "image/png", "地图 / map"))
     links.append(link(f"{path}/map?width=256", "preview", "image/png", "缩略图 / thumbnail"))
@@ -287,7 +307,7 @@ def _routes(datastore: DataStore) -> list[Route]:
 HTML = "text/html"
 _PAGE = {"type": "string"}
 _OBJECT = {"type": "object", "additionalProperties": True}
-_SHEETS = {MAPBOX: _OBJECT, SLD: {"type": "string"}, JSON: _OBJECT}
+_SHEETS = {MAPBOX: _OBJECT, SLD: {"type": "string"}, QML: {"type": "string"}, JSON: _OBJECT}
 _STYLE_LIST = {
     "type": "object",
     "required": ["styles"],

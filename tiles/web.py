@@ -30,8 +30,10 @@ from tiles.answers import (
     wants_other_picture,
 )
 from tiles.custom_sets import CUSTOM_SETS, matrix_set
+from tiles.dataset_tiles import drawn_tile
 from tiles.legend import legend_document, legend_picture
 from tiles.maker import checked_band, find, no_features, tile_maker
+from tiles.maps.picture import MapLayer
 from tiles.matrix import Address, parse_address
 from tiles.style_choices import DEFAULT, layer_style
 
@@ -136,18 +138,29 @@ class _TileService:
         if wmts.operation(query) == "GetCapabilities":
             return await self.wmts_capabilities(request)
         wanted = wmts.tile_request(query)
-        address = parse_address(wanted.tms, wanted.z, wanted.col, wanted.row)
+        place = (wanted.z, wanted.row, wanted.col)
         styled = self._styled(wanted.layer, wanted.style, wanted.band)
-        return await self._tile(request, wanted.layer, address, wanted.ext, styled)
+        return await self._wmts_picture(request, wanted.layer, wanted.tms, place, wanted.ext, styled)
 
     async def wmts_tile(self, request: Request) -> Response:
         """WMTS tile by its resource address: matrix set, matrix, row, column."""
         path = request.path_params
         query = {k: v for k, v in request.query_params.items() if k in {"band", "version"}}
         ext = choice(path["ext"], {k: v for k, v in _ENDINGS.items() if v != "mvt"}, "ext")
-        address = parse_address(path["tms"], path["z"], path["col"], path["row"])
         query |= self._styled(path["layer"], path["style"], query.get("band"))
-        return await self._tile(request, path["layer"], address, ext, query)
+        place = (path["z"], path["row"], path["col"])
+        return await self._wmts_picture(request, path["layer"], path["tms"], place, ext, query)
+
+    async def _wmts_picture(
+        self, request: Request, layer_id: str, tms: str, place: tuple[str, str, str], ext: str, query: dict[str, str]
+    ) -> Response:
+        z, row, col = place
+        if tms not in CUSTOM_SETS:
+            return await self._tile(request, layer_id, parse_address(tms, z, col, row), ext, query)
+        # Sets of our own have no tiles to be made: each is a small map.
+        published = self._published(layer_id, query.get("version"))
+        shown = MapLayer(published, checked_band(published, query.get("band")))
+        return await drawn_tile(self._datastore, request, [shown], tms, place, ext, {})
 
     def _styled(self, layer_id: str, style: str, band: str | None) -> dict[str, str]:
         """Band that a WMTS style shows (``default`` and no style: the one of the dimension, if it is given)."""

@@ -1,8 +1,9 @@
 """WMTS 1.0.0: the capabilities document, and tile requests as key–value pairs (KVP).
 
 The matrix sets are those of the service and 天地图's ``w`` and ``c``, whose matrix ids start at 1 for ``c``, so that a client
-made for 天地图 needs nothing but the address. The corner of a matrix is written in the axis order of its CRS: EPSG:4490
-latitude first, CRS84 and EPSG:3857 x first (OGC 07-057r7, §6.1).
+made for 天地图 needs nothing but the address, and those of our own in the Gauss–Krüger zones. The corner of a matrix is written
+in the axis order of its CRS: EPSG:4490 latitude first, the zones northing first, CRS84 and EPSG:3857 x first (OGC 07-057r7,
+§6.1).
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
 from spatial.errors import InvalidParameter, LayerNotFound, SpatialError, TileOutOfRange, UserError, status
-from spatial.grid import TILE_MATRIX_SETS, tile_matrix_set
+from spatial.grid import TILE_MATRIX_SETS
 from spatial.store.datastore import Published
 from spatial.store.raster import PublishedRaster
+from tiles.custom_sets import CUSTOM_SETS, custom_set, matrix_set
 from tiles.matrix import TIANDITU
 
 __all__ = ["TileRequest", "capabilities", "exception_report", "keywords", "operation", "tile_request"]
@@ -219,6 +221,8 @@ def capabilities(layers: Iterable[Published], *, base: str) -> bytes:
         _matrix_set(contents, tms, tms, 0)
     for alias, (tms, ahead) in TIANDITU.items():
         _matrix_set(contents, alias, tms, ahead)
+    for tms in CUSTOM_SETS:
+        _matrix_set(contents, tms, tms, 0)
     _add(root, "ServiceMetadataURL", **{f"{{{XLINK}}}href": f"{base}/tiles/wmts/1.0.0/WMTSCapabilities.xml"})
     ET.indent(root, " ")
     document: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
@@ -259,7 +263,7 @@ def _layer(contents: ET.Element, published: Published, base: str) -> None:
         for name in (b.name for b in layer.bands):
             _add(dimension, "Value", name)
         band = "?band={band}"
-    for tms in (*TILE_MATRIX_SETS, *TIANDITU):
+    for tms in (*TILE_MATRIX_SETS, *TIANDITU, *CUSTOM_SETS):
         _add(_add(element, "TileMatrixSetLink"), "TileMatrixSet", tms)
     for media_type, ext in (("image/png", "png"), ("image/webp", "webp"), ("image/jpeg", "jpg")):
         template = (
@@ -272,11 +276,15 @@ def _matrix_set(contents: ET.Element, name: str, tms: str, ahead: int) -> None:
     element = _add(contents, "TileMatrixSet")
     if ahead or name != tms:
         _add(element, "ows:Title", f"天地图 {name} 编号 / {tms} in Tianditu's numbering")
+    own = tms in CUSTOM_SETS
+    if own:
+        _add(element, "ows:Title", custom_set(tms).title)
     _add(element, "ows:Identifier", name)
-    _add(element, "ows:SupportedCRS", _URNS[TILE_MATRIX_SETS[tms]])
+    code = CUSTOM_SETS[tms].replace(":", "::") if own else ""
+    _add(element, "ows:SupportedCRS", f"urn:ogc:def:crs:{code}" if own else _URNS[TILE_MATRIX_SETS[tms]])
     if name == "WebMercatorQuad":
         _add(element, "WellKnownScaleSet", "urn:ogc:def:wkss:OGC:1.0:GoogleMapsCompatible")
-    for matrix in tile_matrix_set(tms).tileMatrices:
+    for matrix in matrix_set(tms).tileMatrices:
         item = _add(element, "TileMatrix")
         _add(item, "ows:Identifier", str(int(matrix.id) + ahead))
         _add(item, "ScaleDenominator", repr(float(matrix.scaleDenominator)))

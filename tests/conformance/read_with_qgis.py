@@ -15,11 +15,15 @@ from qgis.core import (
     Qgis,
     QgsApplication,
     QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
     QgsDataSourceUri,
     QgsFeatureRequest,
+    QgsGeometry,
     QgsMapRendererParallelJob,
     QgsMapSettings,
+    QgsPointXY,
     QgsProject,
+    QgsRaster,
     QgsRasterLayer,
     QgsRectangle,
     QgsVectorLayer,
@@ -35,7 +39,16 @@ WMTS_SETS = {
     "WorldCRS84Quad": "EPSG:4326",
     "CGCS2000Quad": "EPSG:4490",
     "c": "EPSG:4490",
+    "CGCS2000_3GK_CM114": "EPSG:4547",
 }
+BOXES = {
+    "EPSG:3857": (12635000, 3513000, 12813000, 3662000),
+    "EPSG:4547": (452000, 3320000, 605000, 3497000),
+}
+"""Map of a layer in a projected CRS; the others have degrees."""
+WMS_CRS = ("EPSG:4326", "EPSG:4490", "EPSG:3857", "EPSG:4547")
+ASKED = (114.3, 30.6)
+"""Where the maps are asked what they show, longitude first."""
 
 
 def get(address):
@@ -68,6 +81,50 @@ def wmts_layer(server, layer_id, tms, crs):
         "url": server + "/tiles/wmts?SERVICE=WMTS&REQUEST=GetCapabilities",
     }
     return QgsRasterLayer(urllib.parse.urlencode(parameters), f"wmts-{layer_id}-{tms}", "wms")
+
+
+def wms_layer(server, layer_id, crs):
+    """A WMS layer as the data source manager adds it."""
+    parameters = {
+        "contextualWMSLegend": "0",
+        "crs": crs,
+        "dpiMode": "7",
+        "featureCount": "10",
+        "format": "image/png",
+        "layers": layer_id,
+        "styles": "",
+        "url": server + "/tiles/wms",
+    }
+    return QgsRasterLayer(urllib.parse.urlencode(parameters), f"wms-{layer_id}-{crs}", "wms")
+
+
+def identified(layer, crs, form):
+    """What the identify tool of QGIS finds at `ASKED`: attributes and where the geometry lies, in longitude and latitude."""
+    ours = QgsCoordinateReferenceSystem("EPSG:4490")
+    there = QgsCoordinateTransform(ours, QgsCoordinateReferenceSystem(crs), QgsProject.instance())
+    place = there.transform(QgsPointXY(*ASKED))
+    reach = 0.05 if layer.crs().isGeographic() else 5000
+    box = QgsRectangle(place.x() - reach, place.y() - reach, place.x() + reach, place.y() + reach)
+    answer = layer.dataProvider().identify(place, form, box, 101, 101)
+    found = {"valid": answer.isValid(), "features": [], "texts": []}
+    for value in answer.results().values():
+        if form != QgsRaster.IdentifyFormatFeature:
+            found["texts"].append(value if isinstance(value, str) else "".join(map(str, value)))
+            continue
+        for store in value if isinstance(value, list) else []:
+            for feature in store.features():
+                names = [field.name() for field in feature.fields()]
+                back = QgsCoordinateTransform(store.crs(), ours, QgsProject.instance())
+                geometry = feature.geometry()
+                geometry.transform(back)
+                found["features"].append(
+                    {
+                        "properties": dict(zip(names, map(plain, feature.attributes()), strict=True)),
+                        "holds": geometry.contains(QgsPointXY(*ASKED)),
+                        "near": geometry.distance(QgsGeometry.fromPointXY(QgsPointXY(*ASKED))),
+                    }
+                )
+    return found
 
 
 def vector_tiles(server, layer_id):
@@ -149,6 +206,24 @@ def picture(layer, crs, box, size=256):
     }
 
 
+def identify_all(server):
+    """The identify tool on areas, lines and a raster, in every CRS and form; of features QGIS asks in GML by itself."""
+    forms = {
+        "feature": QgsRaster.IdentifyFormatFeature,
+        "html": QgsRaster.IdentifyFormatHtml,
+        "text": QgsRaster.IdentifyFormatText,
+    }
+    found = {}
+    for layer_id in ("counties", "rivers", "landcover"):
+        for crs in WMS_CRS:
+            layer = wms_layer(server, layer_id, crs)
+            for name, form in forms.items():
+                found[f"{layer_id} {crs} {name}"] = (
+                    identified(layer, crs, form) if layer.isValid() else {"valid": False}
+                )
+    return found
+
+
 def main(server, path):
     """Build, save, open again, read."""
     project = QgsProject.instance()
@@ -179,14 +254,14 @@ def main(server, path):
         if not layer.isValid():
             found["pictures"][layer.name()] = {"valid": False}
             continue
-        projected = layer.crs().authid() == "EPSG:3857"
-        box = (12635000, 3513000, 12813000, 3662000) if projected else (113.5, 30.0, 115.1, 31.6)
+        box = BOXES.get(layer.crs().authid(), (113.5, 30.0, 115.1, 31.6))
         found["pictures"][layer.name()] = {
             "valid": True,
             "crs": layer.crs().authid(),
             "extent": rectangle(layer.extent()),
             **picture(layer, layer.crs().authid(), box),
         }
+    found["identified"] = identify_all(server)
     print(json.dumps(found, ensure_ascii=True))
 
 

@@ -58,6 +58,20 @@ def test_capabilities_list_every_layer_in_every_matrix_set(published_server, run
             assert f"layer={layer_id},tilematrixset={tms}" in text
 
 
+@pytest.mark.parametrize(("meridian", "epsg"), [(108, 4545), (111, 4546), (114, 4547), (117, 4548)])
+def test_zones_have_northing_and_easting_in_their_places(published_server, run_gdal, meridian, epsg):
+    name = dataset(published_server, "dem", f"CGCS2000_3GK_CM{meridian}")
+    info = json.loads(run_gdal("gdalinfo", "-json", name).text)
+    assert f'ID["EPSG",{epsg}]' in info["coordinateSystem"]["wkt"]
+    x, dx, _, y, _, dy = info["geoTransform"]
+    assert dx == pytest.approx(0.14)  # 1:500 at 0.28 mm
+    assert dy == pytest.approx(-0.14)
+    assert -500000 <= x < 1500000
+    assert 3600000 < y < 4000000
+    west = info["wgs84Extent"]["coordinates"][0][0][0]
+    assert 107 < west < 109
+
+
 @pytest.mark.parametrize("tms", SETS)
 def test_matrix_set_has_the_right_origin_axes_and_resolution(published_server, run_gdal, samples, tms):
     import rasterio
@@ -76,7 +90,7 @@ def test_matrix_set_has_the_right_origin_axes_and_resolution(published_server, r
     assert code is None or f'ID["EPSG",{code}]' in info["coordinateSystem"]["wkt"]
 
 
-@pytest.mark.parametrize("tms", SETS)
+@pytest.mark.parametrize("tms", [*SETS, "CGCS2000_3GK_CM111", "CGCS2000_3GK_CM114"])
 def test_a_known_pixel_has_the_colour_of_its_class(published_server, run_gdal, class_colours, known_places, tms):
     for lon, lat, value in known_places[:4]:
         found = colour(run_gdal, dataset(published_server, "landcover", tms), lon, lat)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import shapely
+from pyproj import Transformer
 
 pytestmark = pytest.mark.clients
 
@@ -153,6 +154,7 @@ def test_attribute_filters(read, samples):
         ("WorldCRS84Quad", "EPSG:4326"),
         ("CGCS2000Quad", "EPSG:4490"),
         ("c", "EPSG:4490"),
+        ("CGCS2000_3GK_CM114", "EPSG:4547"),
     ],
 )
 def test_wmts_draws_the_right_classes(read, samples, name, crs):
@@ -168,12 +170,14 @@ def test_wmts_draws_the_right_classes(read, samples, name, crs):
         lon, lat = (114.3, 30.8)
         if crs == "EPSG:3857":
             lon, lat = 12724000 / 20037508.342789244 * 180, np.degrees(np.arctan(np.sinh(3587500 / 6378137)))
+        if crs == "EPSG:4547":
+            lon, lat = Transformer.from_crs(4547, 4490, always_xy=True).transform(528500, 3408500)
         row, col = file.index(lon, lat)
         near = file.read(1, window=((row - 1, row + 2), (col - 1, col + 2)))
         bounds = file.bounds
     colours = {c["value"]: tuple(bytes.fromhex(c["color"][1:7])) for c in layer["style"]["classes"]}
     assert tuple(found["middle"][:3]) in {colours[int(v)] for v in near.ravel() if int(v) in colours}
-    if crs != "EPSG:3857":
+    if crs not in {"EPSG:3857", "EPSG:4547"}:
         np.testing.assert_allclose(found["extent"], bounds, atol=1e-6)
 
 
@@ -182,3 +186,28 @@ def test_vector_tiles_are_drawn(read):
     assert found["valid"]
     assert found["errors"] == []
     assert found["drawn"] > 0.95
+
+
+@pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:4490", "EPSG:3857", "EPSG:4547"])
+def test_the_identify_tool_finds_what_a_wms_layer_shows(read, samples, crs):
+    import rasterio
+
+    place = shapely.Point(114.3, 30.6)
+    counties = samples.frame("counties")
+    [expected] = counties[counties.contains(place)].to_dict("records")
+    asked = {key.rpartition(" ")[2]: v for key, v in read["identified"].items() if key.startswith(f"counties {crs} ")}
+    [county] = asked["feature"]["features"]
+    assert county["holds"]  # the axes of the geometry stand in their places
+    assert county["properties"] == {k: v for k, v in expected.items() if k != "geometry"}
+    for form in ("html", "text"):
+        [text] = asked[form]["texts"]
+        assert expected["name"] in text
+        assert expected["prefecture"] in text
+    [river] = read["identified"][f"rivers {crs} feature"]["features"]
+    assert river["properties"]["name"] == "长江"
+    assert river["near"] < 0.01
+    [pixel] = read["identified"][f"landcover {crs} feature"]["features"]
+    with rasterio.open(samples.root / samples.layers["landcover"]["source"]["uri"]) as file:
+        [[value]] = file.sample([(place.x, place.y)])
+    assert pixel["properties"]["igbp"] == value
+    assert pixel["near"] < 1e-6

@@ -6,6 +6,9 @@ const { ol, proj4 } = window;
 // OpenLayers has to be told of EPSG:4490, as of every projection that it does not bring itself: latitude comes first, and a
 // degree is what the scale denominators of WMTS mean by it (OpenLayers takes a sphere of 6,370,997 m: 0.1 % less).
 proj4.defs("EPSG:4490", "+proj=longlat +ellps=GRS80 +axis=neu +to_meter=111319.49079327358 +no_defs");
+// The zones are northing first; the coordinates of OpenLayers are easting first all the same.
+const zone = "+proj=tmerc +lat_0=0 +lon_0=114 +k=1 +x_0=500000 +y_0=0 +ellps=GRS80 +units=m +axis=neu +no_defs";
+proj4.defs("EPSG:4547", zone);
 ol.proj.proj4.register(proj4);
 
 /** Waits until a source has read its document. */

@@ -26,7 +26,9 @@ PROJECTIONS = {
     "WebMercatorQuad": "EPSG:3857",
     "c": "EPSG:4490",
     "w": "EPSG:3857",
+    "CGCS2000_3GK_CM114": "EPSG:4547",
 }
+ZONE = "CGCS2000_3GK_CM114"
 READBACK = "Canvas2D: Multiple readback operations"
 """What Chromium remarks when OpenLayers looks for the feature below a pixel."""
 
@@ -158,7 +160,8 @@ def in_view(place: Place) -> bool:
 
 def view(tms: str) -> dict[str, Any]:
     """What OpenLayers shows: about Wuhan, at a level of the matrix set."""
-    resolution = 156543.03392804097 / 2**9 if PROJECTIONS[tms] == "EPSG:3857" else PIXEL_AT_8
+    metres = {"EPSG:3857": 156543.03392804097 / 2**9, "EPSG:4547": 280.0}
+    resolution = metres.get(PROJECTIONS[tms], PIXEL_AT_8)
     return {"projection": PROJECTIONS[tms], "centre": WUHAN, "resolution": resolution}
 
 
@@ -169,7 +172,7 @@ def near(found: Any, colour: Colour) -> bool:
 
 def options(tms: str) -> dict[str, str]:
     """OpenLayers knows the other systems by the address that the documents name."""
-    return {"projection": "EPSG:4490"} if PROJECTIONS[tms] == "EPSG:4490" else {}
+    return {"projection": PROJECTIONS[tms]} if PROJECTIONS[tms] in {"EPSG:4490", "EPSG:4547"} else {}
 
 
 OGC_SETS = ["CGCS2000Quad", "WorldCRS84Quad", "WebMercatorQuad"]
@@ -197,7 +200,9 @@ def test_openlayers_vector_tiles_of_several_collections(client: Client, county_p
         assert own or {f["layer"] for f in here} == {"counties", "prefectures"}
 
 
-@pytest.mark.parametrize(("tms", "media_type"), [*((tms, None) for tms in OGC_SETS), ("CGCS2000Quad", "image/png")])
+@pytest.mark.parametrize(
+    ("tms", "media_type"), [*((tms, None) for tms in OGC_SETS), ("CGCS2000Quad", "image/png"), (ZONE, None)]
+)
 def test_openlayers_map_tiles(client: Client, class_places: Any, tms: str, media_type: str | None) -> None:
     places, colours = class_places
     given = options(tms) | ({"mediaType": media_type} if media_type else {})
@@ -218,7 +223,7 @@ def test_openlayers_chooses_a_format_with_transparency(client: Client) -> None:
     assert 200 in client.tiles(f"{path}/8/")
 
 
-@pytest.mark.parametrize("tms", ["CGCS2000Quad", "c", "WorldCRS84Quad", "WebMercatorQuad", "w"])
+@pytest.mark.parametrize("tms", ["CGCS2000Quad", "c", "WorldCRS84Quad", "WebMercatorQuad", "w", ZONE])
 @pytest.mark.parametrize("encoding", ["REST", "KVP"])
 def test_openlayers_wmts(client: Client, class_places: Any, tms: str, encoding: str) -> None:
     places, colours = class_places

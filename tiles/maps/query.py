@@ -5,27 +5,21 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from spatial.errors import InvalidParameter, UnknownParameter
+from spatial.rfc3339 import EVERY_PRECISION, read_interval
 from spatial.store.vector import Interval
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-__all__ = ["colour", "flag", "instant", "interval", "number", "numbers", "pixels", "single_query", "subsets"]
+__all__ = ["colour", "flag", "interval", "number", "numbers", "pixels", "single_query", "subsets"]
 
 Colour = tuple[int, int, int]
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
-_TIME = re.compile(
-    r"(?P<year>\d{4})(?:-(?P<month>\d{2})(?:-(?P<day>\d{2})(?:[Tt](?P<hour>\d{2})(?::(?P<minute>\d{2})"
-    r"(?::(?P<second>\d{2})(?P<fraction>\.\d{1,9})?)?)?(?P<zone>[Zz]|[+-]\d{2}:\d{2})?)?)?)?",
-    re.ASCII,
-)
 _AXIS = re.compile(r"\s*([A-Za-z][A-Za-z0-9]*)\(([^()]*)\)\s*(,|$)", re.ASCII)
-_TICK = timedelta(microseconds=1)
 
 
 def single_query(request: Request, allowed: Collection[str], repeated: Collection[str] = ()) -> dict[str, str]:
@@ -123,70 +117,23 @@ def colour(text: str, parameter: str) -> Colour:
     return r, g, b
 
 
-def instant(text: str, parameter: str) -> tuple[datetime, datetime]:
-    """First and last microsecond (UTC) of an RFC 3339 time, or of a year, month, day, hour or minute.
+def interval(text: str, parameter: str = "datetime") -> Interval:
+    """Interval of a time or ``start/end`` (open: ``..``, ``*`` or empty); both ends included, UTC.
 
-    Examples
-    --------
-    >>> [t.isoformat() for t in instant("2024-02", "datetime")]
-    ['2024-02-01T00:00:00+00:00', '2024-02-29T23:59:59.999999+00:00']
-    """
-    found = _TIME.fullmatch(text.strip())
-    try:
-        if found is None:
-            raise ValueError
-        part = {k: int(v) for k, v in found.groupdict().items() if v and k not in {"fraction", "zone"}}
-        fraction = round(float(found["fraction"] or 0) * 1e6)
-        start = datetime(
-            part["year"],
-            part.get("month", 1),
-            part.get("day", 1),
-            part.get("hour", 0),
-            part.get("minute", 0),
-            part.get("second", 0),
-            tzinfo=UTC,
-        ) + timedelta(microseconds=fraction)
-        if found["zone"] and found["zone"] not in "Zz":
-            sign = 1 if found["zone"][0] == "+" else -1
-            start -= sign * timedelta(hours=int(found["zone"][1:3]), minutes=int(found["zone"][4:6]))
-        if "second" in part:
-            return start, start
-        if "minute" in part:
-            return start, start + timedelta(minutes=1) - _TICK
-        if "hour" in part:
-            return start, start + timedelta(hours=1) - _TICK
-        if "day" in part:
-            return start, start + timedelta(days=1) - _TICK
-        if "month" in part:
-            after = datetime(start.year + start.month // 12, start.month % 12 + 1, 1, tzinfo=UTC)
-            return start, after - _TICK
-        return start, datetime(start.year + 1, 1, 1, tzinfo=UTC) - _TICK
-    except (ValueError, OverflowError):
-        raise wrong(
-            parameter,
-            text,
-            " RFC 3339 时刻、日期或区间",
-            "an RFC 3339 time (2024-07-01T00:00:00Z), a date or an interval",
-        ) from None
-
-
-def interval(text: str, parameter: str = "datetime", separator: str = "/") -> Interval:
-    """Interval of ``instant`` or ``start/end`` (open: ``..``, ``*`` or empty); both ends included.
+    A time is an instant with its zone, or a whole year, month, day, hour or minute.
 
     Examples
     --------
     >>> interval("2024-07-01T08:00:00+08:00/..").start.isoformat()
     '2024-07-01T00:00:00+00:00'
     """
-    first, slash, second = text.partition(separator)
-    if not slash:
-        return Interval(*instant(text, parameter))
-    open_end = {"", "..", "*"}
-    start = None if first.strip() in open_end else instant(first, parameter)[0]
-    end = None if second.strip() in open_end else instant(second, parameter)[1]
-    if start is not None and end is not None and start > end:
-        raise wrong(parameter, text, "起点不晚于终点的区间", "an interval whose start is not after its end")
-    return Interval(start, end)
+    found = read_interval(
+        "/".join(part.strip() for part in text.split("/")),
+        parameter,
+        precisions=EVERY_PRECISION,
+        open_ends=("", "..", "*"),
+    )
+    return Interval(*found)
 
 
 def subsets(text: str) -> dict[str, str]:

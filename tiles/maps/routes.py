@@ -17,6 +17,7 @@ from starlette.routing import Route
 from spatial.building_block import BuildingBlock, Language, Link
 from spatial.crs import CRS84, SERVED, STORAGE
 from spatial.errors import InvalidParameter
+from spatial.rfc3339 import DESCRIPTION
 from spatial.store.vector import PublishedTable
 from tiles.maps.answer import (
     REL,
@@ -207,7 +208,12 @@ def _components(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
         parameter("transparent", "底色透明；有 bgcolor 时默认 false", "clear background; false with bgcolor", flag),
         parameter("void-color", "坐标系范围外的颜色", "colour outside the area of the CRS", colour),
         parameter("void-transparent", "坐标系范围外透明", "clear outside the area of the CRS", flag),
-        parameter("datetime", "时刻或区间", "time or interval", {"type": "string"}),
+        parameter(
+            "datetime",
+            f"{DESCRIPTION[0]}；也可只写年或年月",
+            f"{DESCRIPTION[1]}; also a year or month",
+            {"type": "string"},
+        ),
         parameter("f", "格式", "format", {"type": "string", "enum": ["png", "webp", "jpeg"]}),
         parameter(
             "collections",

@@ -55,7 +55,7 @@ def capabilities(snapshot: Snapshot, base: str, version: str) -> bytes:
         names = {"xmlns": "http://www.opengis.net/wms", "xmlns:xlink": "http://www.w3.org/1999/xlink"}
         root = ET.Element("WMS_Capabilities", {"version": version, **names})
     else:
-        root = ET.Element("WMT_MS_Capabilities", {"version": version, "xmlns:xlink": "http://www.w3.org/1999/xlink"})
+        root = ET.Element("WMT_MS_Capabilities", {"version": version})
     address = f"{base}/tiles/wms?"
     service = _add(root, "Service")
     _add(service, "Name", "WMS" if new else "OGC:WMS")
@@ -82,6 +82,10 @@ def capabilities(snapshot: Snapshot, base: str, version: str) -> bytes:
     for name in ("XML", "INIMAGE", "BLANK") if new else _OLD_EXCEPTIONS:
         _add(exception, "Format", name)
     _layers(capability, snapshot, base, new=new)
+    if not new:
+        # The DTD of 1.1.1 has the name space here, and nowhere else.
+        for element in root.iter("OnlineResource"):
+            element.set("xmlns:xlink", "http://www.w3.org/1999/xlink")
     ET.indent(root, " ")
     document: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
     return document

@@ -1,4 +1,4 @@
-"""What a map shows at one pixel (地图查询): features and raster values, as GeoJSON, HTML or plain text."""
+"""What a map shows at one pixel (地图查询): features and raster values, as GeoJSON, GML, HTML or plain text."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from spatial.store.vector import ItemQuery, PublishedTable
 from tiles.maps.vector import symbols_reach
 from tiles.raster import unreadable
 from tiles.styles import Categories, Graduated, Single
+from tiles.wms.gml import gml_document
 
 if TYPE_CHECKING:
     from spatial.store.datastore import DataStore
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["feature_info"]
 
+_GML = {"application/vnd.ogc.gml": False, "application/vnd.ogc.gml/3.1.1": True, "text/xml": False}
+"""Format of an answer in GML → whether it is GML 3.1.1."""
 _NEAR = 5.0
 """Pixels around the pointer in which lines and points count as hit."""
 
@@ -36,6 +39,10 @@ async def feature_info(datastore: DataStore, wanted: InfoRequest) -> tuple[bytes
         features = [feature for _, features in found for feature in features]
         document = {"type": "FeatureCollection", "numberReturned": len(features), "features": features}
         return orjson.dumps(document), "application/json"
+    if wanted.format in _GML:
+        kind = "text/xml; charset=utf-8" if wanted.format == "text/xml" else wanted.format
+        body = await asyncio.to_thread(gml_document, found, wanted.grid.crs, third=_GML[wanted.format])
+        return body, kind
     if wanted.format == "text/html":
         return _html(found).encode(), "text/html; charset=utf-8"
     return _text(found).encode(), "text/plain; charset=utf-8"
@@ -84,7 +91,7 @@ async def _features(
         dx = near * wanted.grid.ground[0] / (111_319.49 * max(0.05, float(np.cos(np.radians(place[1])))))
         dy = near * wanted.grid.ground[1] / 110_574.0
         area = shapely.box(place[0] - dx, place[1] - dy, place[0] + dx, place[1] + dy)
-    page = await datastore.vectors.apage(table, ItemQuery(limit=wanted.count, area=area))
+    page = await datastore.vectors.apage(table, ItemQuery(limit=wanted.count, area=area, interval=wanted.when))
     found = []
     for text in page.features:
         feature = orjson.loads(text)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from spatial.crs import CRS84, SERVED, ServedCRS, parse_crs
 from spatial.errors import InvalidParameter, LayerNotFound, NotFound, UnknownCRS
+from spatial.store.vector import Interval
 from tiles.maps.grid import Extent, MapGrid
 from tiles.maps.picture import MapLayer
 from tiles.maps.query import colour, interval, numbers, pixels
@@ -42,8 +43,23 @@ VERSIONS = ("1.3.0", "1.1.1")
 OPERATIONS = ("GetCapabilities", "GetMap", "GetFeatureInfo", "GetLegendGraphic")
 FORMATS = {"image/png": "png", "image/webp": "webp", "image/jpeg": "jpg"}
 """Media type of a map → file ending."""
-INFO_FORMATS = ("application/json", "text/html", "text/plain")
-_ALIASES = {"image/jpg": "image/jpeg", "image/png8": "image/png", "application/geo+json": "application/json"}
+INFO_FORMATS = (
+    "application/json",
+    "text/html",
+    "text/plain",
+    "application/vnd.ogc.gml",
+    "application/vnd.ogc.gml/3.1.1",
+    "text/xml",
+)
+_ALIASES = {
+    "image/jpg": "image/jpeg",
+    "image/png8": "image/png",
+    "application/geo+json": "application/json",
+    "application/vnd.ogc.gml/2.1.2": "application/vnd.ogc.gml",
+    "application/gml+xml": "application/vnd.ogc.gml/3.1.1",
+    "application/vnd.ogc.wms_xml": "text/xml",
+    "application/xml": "text/xml",
+}
 _MOST_FEATURES = 50
 
 
@@ -197,8 +213,10 @@ def _format(query: Mapping[str, str], name: str, allowed: Iterable[str], default
     text = query.get(name) or default
     if not text:
         raise _missing(name)
-    plain = text.replace(" ", "+").partition(";")[0].strip().lower()
-    plain = _ALIASES.get(plain, plain)
+    plain, _, rest = text.replace(" ", "+").lower().partition(";")
+    plain = _ALIASES.get(plain.strip("+"), plain.strip("+"))
+    if plain in {"text/xml", "application/vnd.ogc.gml"} and "gml/3" in rest:
+        plain = "application/vnd.ogc.gml/3.1.1"
     if plain not in allowed:
         raise _wrong(name, text, allowed, "InvalidFormat")
     return plain
@@ -219,8 +237,11 @@ def read_get_map(query: Mapping[str, str], snapshot: Snapshot, version: str) -> 
     if clear not in {"TRUE", "FALSE"}:
         raise _wrong("transparent", clear, ["TRUE", "FALSE"])
     ground = None if clear == "TRUE" else colour(query.get("bgcolor") or "0xFFFFFF", "bgcolor")
-    when = interval(query["time"], "time") if query.get("time") else None
-    return layers, MapRequest(grid, Background(ground, ground), when, _ratio(query)), ext
+    return layers, MapRequest(grid, Background(ground, ground), _time(query), _ratio(query)), ext
+
+
+def _time(query: Mapping[str, str]) -> Interval | None:
+    return interval(query["time"], "time") if query.get("time") else None
 
 
 def _ratio(query: Mapping[str, str]) -> float:
@@ -234,7 +255,7 @@ def _ratio(query: Mapping[str, str]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class InfoRequest:
-    """What is asked about: layers, the map, a pixel of it, how many features, and the format of the answer."""
+    """What is asked about: layers, the map, a pixel of it, how many features, the time, and the format of the answer."""
 
     layers: list[MapLayer]
     grid: MapGrid
@@ -242,6 +263,7 @@ class InfoRequest:
     row: int
     count: int
     format: str
+    when: Interval | None = None
 
 
 def read_info(query: Mapping[str, str], snapshot: Snapshot, version: str) -> InfoRequest:
@@ -266,6 +288,7 @@ def read_info(query: Mapping[str, str], snapshot: Snapshot, version: str) -> Inf
         place[1],
         min(count, _MOST_FEATURES),
         _format(query, "info_format", INFO_FORMATS, "text/plain"),
+        _time(query),
     )
 
 

@@ -22,7 +22,7 @@ import { CGCS2000, TILE_SETS } from "../geo/crs";
 import { scaleBar, type ScaleBar } from "../geo/scale";
 import { baseParts } from "./basemap";
 import { makeLayer, scenarioTemplate, setTemplate, tileTemplate, type DrawnLayer } from "./layers";
-import { Watermark } from "./watermark";
+import { markStep, Watermark } from "./watermark";
 
 export interface Place {
   lon: number;
@@ -262,10 +262,17 @@ export class MapView {
     const active = this.app.layers.find((l) => l.id === id);
     const info = this.app.info(id);
     if (active && info) this.drawn.get(`${id}@${info.version}`)?.layer.setOpacity(active.opacity);
+    this.markSynthetic();
   }
 
   private markSynthetic(): void {
-    this.watermark.show([...this.app.visible(), ...this.app.pictures].some(({ synthetic }) => synthetic));
+    const { app } = this;
+    const layers = app.layers.flatMap(({ id, visible, opacity }) => {
+      const info = visible ? app.info(id) : undefined;
+      return info ? [{ synthetic: info.synthetic, marked: info.kind === "raster", opacity }] : [];
+    });
+    const pictures = app.pictures.map(({ synthetic }) => ({ synthetic, marked: false, opacity: 1 }));
+    this.watermark.show(markStep([...layers, ...pictures]));
   }
 
   /** Draws a layer on one side of the divider only, as long as `side` names one. */

@@ -17,7 +17,7 @@ import type { Catalogue } from "../api/types";
 import { CGCS2000, TILE_SETS } from "../geo/crs";
 import { baseParts } from "../map/basemap";
 import { makeLayer, type DrawnLayer } from "../map/layers";
-import { Watermark } from "../map/watermark";
+import { CLOSE, Watermark } from "../map/watermark";
 import { boxText, overlap, place, rooted, rootedCatalogue, widened, type Box, type Spec } from "./spec";
 
 const SET = "CGCS2000Quad";
@@ -76,7 +76,7 @@ export class PageMap {
     this.overlay.setZIndex(9_000);
     this.map.addLayer(this.overlay);
     this.watermark = new Watermark(host);
-    this.watermark.show(spec.synthetic === true);
+    this.watermark.show(spec.synthetic === true ? CLOSE : null);
     if (spec.bbox) {
       const [box] = [new Feature(fromExtent(spec.bbox))];
       const extent = new VectorLayer({ source: new VectorSource({ features: [box] }), style: EXTENT });
@@ -113,7 +113,7 @@ export class PageMap {
     const hasFeatures = Boolean(this.spec.features ?? this.spec.geojson);
     const failed = (): void => this.tell(this.say("部分瓦片暂不可用", "some tiles are not available"));
     this.add(makeLayer(rooted(info, this.root, this.spec.version), SET, failed), 100, hasFeatures ? 0.4 : 0.85);
-    this.watermark.show(info.synthetic || this.spec.synthetic === true);
+    this.watermark.show(info.synthetic || this.spec.synthetic === true ? CLOSE : null);
   }
 
   private add(drawn: DrawnLayer | null, order: number, opacity: number): void {
