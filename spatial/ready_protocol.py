@@ -13,10 +13,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import httptools
+import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from spatial.application import Application, headers_of
-from spatial.errors import SpatialError
+from spatial.errors import SpatialError, UserError
 
 if TYPE_CHECKING:
     from tiles.maker import TileAnswer
@@ -26,6 +27,8 @@ __all__ = ["ReadyProtocol", "RequestHeads"]
 _GET, _HTTP, _LINE, _END = b"GET /", b" HTTP/1.1", b"\r\n", b"\r\n\r\n"
 _LONGEST = 4096
 """Bytes of header lines; longer ones are not remembered."""
+_LONGEST_ADDRESS = 65_535
+"""Bytes of an address that httptools takes apart."""
 _ONE_WRITE = 65_536
 """Bytes from which a body is not copied behind its head: the copy would cost more than a second buffer."""
 
@@ -120,6 +123,28 @@ class ReadyProtocol(HttpToolsProtocol):
         if self._serves and not self._reading and data.endswith(_END) and self._send_ready(data):
             return
         super().data_received(data)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no request that the application could be asked: problem+json, then the connection is closed."""
+        length = len(getattr(self, "url", b""))
+        if length > _LONGEST_ADDRESS:
+            error = UserError(
+                f"请求地址长 {length} 字节，上限 {_LONGEST_ADDRESS}；请缩短 filter、ids 或 coords，"
+                "或改用以 POST 发送正文的地址（/stac/search、/ogc/processes/…/execution）",
+                f"the address has {length} bytes, the limit is {_LONGEST_ADDRESS}; shorten filter, ids or coords, "
+                "or use an address that takes a body by POST (/stac/search, /ogc/processes/…/execution)",
+            )
+        else:
+            error = UserError("收到的不是合法的 HTTP 请求", "this is no valid HTTP request")
+        body = orjson.dumps(error.problem())
+        headers = [
+            *self.server_state.default_headers,
+            (b"content-type", b"application/problem+json"),
+            (b"content-length", str(len(body)).encode("ascii")),
+            (b"connection", b"close"),
+        ]
+        self.transport.write(STATUS_LINE[400] + _lines(headers) + _LINE + body)
+        self.transport.close()
 
     def on_message_begin(self) -> None:
         self._reading = True

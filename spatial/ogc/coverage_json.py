@@ -37,7 +37,10 @@ __all__ = [
 ]
 
 COVJSON = "application/prs.coverage+json"
-"""Media type of EDR 1.1, /req/covjson/definition."""
+"""The registered media type (IANA, RFC 6838 personal tree), which EDR 1.1, /req/covjson/definition, names too.
+
+``application/vnd.cov+json`` was never registered; it is understood where a client asks for it.
+"""
 UCUM = "http://www.opengis.net/def/uom/UCUM/"
 GREGORIAN = "Gregorian"
 _SYMBOLS = {

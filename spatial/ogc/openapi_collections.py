@@ -1,10 +1,10 @@
 """Which collections (数据集) an operation of the OpenAPI document stands for.
 
 What is the same for every collection is described once, with the collection as a variable of the path whose values are
-listed. Only what differs from one to the next (the attributes of its features, the bands of its coverage, the readings of
-its stations) has a path of its own, which by the specification goes before a path with variables. So the document grows by
-a few kB a layer: one that described every address of every layer reached 3.9 MB at 104 layers, beyond the 3 MiB of text
-that parsers built on SnakeYAML accept.
+listed. Only what differs from one to the next (the attributes of its features, the bands of its coverage) has a path of its
+own, which by the specification goes before a path with variables. So the document grows by a few kB a layer: one that
+described every address of every layer reached 3.9 MB at 104 layers, beyond the 3 MiB of text that parsers built on SnakeYAML
+accept.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from typing import Any
 
 from spatial.crs import SERVED
 from spatial.grid import TILE_MATRIX_SETS
+from spatial.rfc3339 import DESCRIPTION
 
 __all__ = ["components", "parameter", "ref"]
 
@@ -248,8 +249,8 @@ def _parameters(max_page: int) -> dict[str, Any]:
         parameter("crs", "返回坐标的坐标系", "CRS of the answer", crs),
         parameter(
             "datetime",
-            "时刻或区间（RFC 3339；开端写 ..；无时区按 UTC）；没有时间字段的图层不受影响",
-            "instant or interval (RFC 3339; open end ..; UTC without offset); no effect on layers without time",
+            f"{DESCRIPTION[0]}；没有时间字段的图层不受影响",
+            f"{DESCRIPTION[1]}; no effect on layers without time",
             {"type": "string"},
         ),
         parameter("filter", "CQL2 过滤表达式", "CQL2 filter", {"type": "string"}),

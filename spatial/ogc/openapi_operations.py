@@ -6,6 +6,7 @@ from typing import Any
 
 from spatial.ogc.openapi_components import parameter, ref
 from spatial.ogc.parameters import DOCUMENT_PARAMETERS
+from spatial.rfc3339 import DESCRIPTION
 
 __all__ = ["DOCUMENT", "ERRORS", "get_operation", "process_paths", "to_openapi30"]
 
@@ -131,7 +132,9 @@ def process_paths() -> dict[str, Any]:
         parameter("type", "类型", "kind of job", {"type": "array", "items": {"type": "string", "enum": ["process"]}}),
         parameter("processID", "处理", "process", words),
         parameter("status", "状态", "status", {"type": "array", "items": {"type": "string", "enum": list(STATUSES)}}),
-        parameter("datetime", "提交时刻或时段", "time or interval of submission", {"type": "string"}),
+        parameter(
+            "datetime", f"提交时间：{DESCRIPTION[0]}", f"time of submission: {DESCRIPTION[1]}", {"type": "string"}
+        ),
         parameter("minDuration", "最短用时（秒）", "shortest duration in seconds", _SECONDS),
         parameter("maxDuration", "最长用时（秒）", "longest duration in seconds", _SECONDS),
         *DOCUMENT,

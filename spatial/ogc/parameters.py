@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from spatial.crs import CRS84, ServedCRS, bbox_polygon, parse_crs
@@ -18,6 +18,7 @@ from spatial.errors import InvalidFilter, InvalidParameter, NotAcceptable, Unkno
 from spatial.ogc.formats.known import FILE_FORMATS, FileFormatName, file_media_types
 from spatial.ogc.item_selection import read_properties, read_search, read_sort
 from spatial.pages.page import weighted
+from spatial.rfc3339 import Refused, read_interval, read_moment
 from spatial.store.cql2_text import parse_filter
 from spatial.store.vector import Interval, ItemQuery
 
@@ -36,7 +37,9 @@ __all__ = [
     "ITEM_PARAMETERS",
     "ItemsRequest",
     "feature_id",
+    "joined",
     "parse_datetime",
+    "property_conditions",
     "property_parameters",
     "property_value",
     "read_format",
@@ -95,10 +98,8 @@ ITEMS_FORMATS: Mapping[str, Format] = {
 }
 """The same for features, which also come as files."""
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_DATE_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})?", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d{1,19}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 def read_parameters(request: Request, allowed: Collection[str]) -> dict[str, str]:
@@ -258,35 +259,15 @@ def _bbox(text: str, crs: ServedCRS) -> Any:
     return bbox_polygon(values, crs)
 
 
-def _instants(text: str, whole: str) -> tuple[datetime, datetime]:
-    """First and last instant of an RFC 3339 date-time or full date, UTC."""
-    try:
-        if _DATE.fullmatch(text):
-            start = datetime.combine(date.fromisoformat(text), time(), UTC)
-            return start, start + timedelta(days=1) - _MICROSECOND
-        if _DATE_TIME.fullmatch(text):
-            instant = datetime.fromisoformat(text.upper().replace("Z", "+00:00"))
-            # The service speaks UTC where an offset is missing; local times are converted at intake.
-            instant = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
-            return instant, instant
-    except (ValueError, OverflowError):
-        pass
-    raise InvalidParameter(
-        f"datetime 应为 RFC 3339 时刻（2024-07-01T00:00:00Z）、日期或用 / 隔开的区间（开端写 ..），收到 {whole[:80]!r}",
-        "datetime must be an RFC 3339 instant (2024-07-01T00:00:00Z), a date, or an interval a/b (open end: ..), "
-        f"got {whole[:80]!r}",
-        parameter="datetime",
-        value=whole[:200],
-    )
-
-
 def parse_datetime(text: str) -> Interval:
     """Interval of a ``datetime`` parameter; both ends included, UTC, open ends None.
+
+    An instant names its zone; a date is the whole day in UTC (`spatial.rfc3339`).
 
     Raises
     ------
     InvalidParameter
-        Malformed, empty, or the start after the end.
+        Malformed, without a zone, empty, or the start after the end.
 
     Examples
     --------
@@ -295,20 +276,7 @@ def parse_datetime(text: str) -> Interval:
     >>> parse_datetime("../2024-07-01").end.isoformat()
     '2024-07-01T23:59:59.999999+00:00'
     """
-    first, slash, second = text.partition("/")
-    if not slash:
-        start, end = _instants(text, text)
-        return Interval(start, end)
-    begin = None if first in ("", "..") else _instants(first, text)[0]
-    finish = None if second in ("", "..") else _instants(second, text)[1]
-    if begin is not None and finish is not None and begin > finish:
-        raise InvalidParameter(
-            f"datetime 的起点晚于终点：{text[:80]!r}",
-            f"datetime: the start is after the end: {text[:80]!r}",
-            parameter="datetime",
-            value=text[:200],
-        )
-    return Interval(begin, finish)
+    return Interval(*read_interval(text))
 
 
 def property_parameters(layer: Layer) -> tuple[str, ...]:
@@ -317,7 +285,7 @@ def property_parameters(layer: Layer) -> tuple[str, ...]:
 
 
 def property_value(field: Attribute, text: str) -> Any:
-    """Value of ``?field=text``, in the type of the field."""
+    """Value of ``?field=text``, in the type of the field; of a datetime field also a date, which is the whole day in UTC."""
     try:
         match field.type:
             case "string":
@@ -336,8 +304,16 @@ def property_value(field: Attribute, text: str) -> Any:
                 if _DATE.fullmatch(text):
                     return date.fromisoformat(text)
             case "datetime":
-                return _instants(text, text)[0]
-    except (ValueError, OverflowError, InvalidParameter):
+                moment = read_moment(text)
+                return moment.start.date() if moment.precision == "day" else moment.start
+    except Refused as refused:
+        raise InvalidParameter(
+            f"参数 {field.name}：{refused.zh}",
+            f"{field.name}: {refused.en}",
+            parameter=field.name,
+            value=text[:200],
+        ) from None
+    except (ValueError, OverflowError):
         pass
     raise InvalidParameter(
         f"参数 {field.name} 应为 {field.type} 类型，收到 {text[:80]!r}",
@@ -345,6 +321,25 @@ def property_value(field: Attribute, text: str) -> Any:
         parameter=field.name,
         value=text[:200],
     )
+
+
+def property_conditions(layer: Layer, values: Mapping[str, str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Values that fields are to have, and as CQL2 what is more than one value: the day of a datetime."""
+    equals: dict[str, Any] = {}
+    days: list[dict[str, Any]] = []
+    for field in layer.fields:
+        if field.name in values:
+            value = property_value(field, values[field.name])
+            if field.type == "datetime" and not isinstance(value, datetime):
+                days.append({"op": "=", "args": [{"property": field.name}, {"date": value.isoformat()}]})
+            else:
+                equals[field.name] = value
+    return equals, days
+
+
+def joined(conditions: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """One CQL2 condition that holds where all hold; None of none."""
+    return {"op": "and", "args": list(conditions)} if len(conditions) > 1 else next(iter(conditions), None)
 
 
 def _ids(text: str) -> tuple[int, ...]:
@@ -411,11 +406,10 @@ def read_items(
         # Features without a time match every datetime (P1, /req/core/fc-time-response).
         interval = None
     skip = _choice(parameters, "skipGeometry", ("true", "false"), "false") == "true"
-    equals = {
-        field.name: property_value(field, parameters[field.name])
-        for field in layer.fields
-        if field.name in parameters and field.name not in ITEMS_PARAMETERS
-    }
+    equals, days = property_conditions(
+        layer, {name: text for name, text in parameters.items() if name not in ITEMS_PARAMETERS}
+    )
+    cql2 = _filter(parameters)
     query = ItemQuery(
         limit=limit,
         after=None if after is None else feature_id(after),
@@ -423,7 +417,7 @@ def read_items(
         area=_bbox(parameters["bbox"], bbox_crs) if "bbox" in parameters else None,
         interval=interval,
         equals=equals,
-        cql2=_filter(parameters),
+        cql2=joined(days if cql2 is None else [cql2, *days]),
         filter_crs=filter_crs,
         crs=parse_crs(parameters["crs"]) if "crs" in parameters else CRS84,
         properties=read_properties(layer, parameters),

@@ -26,7 +26,7 @@ from pygeoapi.provider.base import (
 from spatial.crs import STORAGE, ServedCRS, bbox_polygon, parse_crs
 from spatial.errors import FeatureNotFound, NotFound, ServiceUnavailable, SpatialError, UserError
 from spatial.ogc.item_selection import read_search
-from spatial.ogc.parameters import feature_id, parse_datetime, property_value
+from spatial.ogc.parameters import feature_id, joined, parse_datetime, property_conditions
 from spatial.ogc.pygeofilter_cql2 import to_cql2
 from spatial.ogc.queryables import field_schema
 from spatial.ogc.shared import datastore
@@ -92,14 +92,16 @@ class StoreProvider(BaseProvider):
         """A page of features as a GeoJSON dictionary."""
         layer = self._table.layer
         with _as_pygeoapi():
-            known = {field.name: field for field in layer.fields}
+            equals, conditions = property_conditions(layer, dict(properties or ()))
+            if filterq is not None:
+                conditions.append(to_cql2(filterq))
             wanted = ItemQuery(
                 limit=max(limit, 1),
                 offset=offset,
                 area=bbox_polygon(bbox, self._storage) if bbox else None,
                 interval=parse_datetime(datetime_) if datetime_ and layer.time_field else None,
-                equals={name: property_value(known[name], value) for name, value in properties or ()},
-                cql2=None if filterq is None else to_cql2(filterq),
+                equals=equals,
+                cql2=joined(conditions),
                 filter_crs=self._storage,
                 crs=self._target(crs_transform_spec),
                 properties=tuple(select_properties) if select_properties else None,

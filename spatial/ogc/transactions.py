@@ -78,7 +78,17 @@ def _editor(datastore: DataStore, request: Request, layer: Layer, *, one: bool) 
 
 
 def _content_type(request: Request, allowed: tuple[str, ...]) -> str:
-    """Media type of the body; a body without one is taken for GeoJSON (OWSLib sends none with a text)."""
+    """Media type of the body; a body without one is taken for GeoJSON (OWSLib sends none with a text).
+
+    A body that is said to be packed is refused: it would be read as it stands, whatever it is (RFC 9110, 15.5.16).
+    """
+    packing = request.headers.get("content-encoding", "identity").strip().lower()
+    if packing not in ("", "identity"):
+        raise UnsupportedMediaType(
+            f"请求体不能压缩（Content-Encoding: {packing[:40]}），请原样发送",
+            f"a packed body (Content-Encoding: {packing[:40]}) is not read here; send it plain",
+            allowed=["identity"],
+        )
     kind = request.headers.get("content-type", GEOJSON).partition(";")[0].strip().lower()
     if kind not in allowed:
         raise UnsupportedMediaType(

@@ -195,7 +195,9 @@ def _parameters() -> dict[str, dict[str, Any]]:
     found = [
         _query("limit", "每页条目数 / items a page", {"type": "integer", "minimum": 1, "default": 10}),
         _query("bbox", "范围（经度、纬度） / longitude, latitude of two corners", numbers),
-        _query("datetime", "RFC 3339 时刻或区间 / instant or interval", _TEXT),
+        _query(
+            "datetime", "RFC 3339 时刻（须带时区）或区间，不收日期 / instant with its zone or interval, no dates", _TEXT
+        ),
         _query("filter", "CQL2 过滤 / CQL2 filter", _TEXT),
         _query("filter-lang", "过滤语言 / language", {"type": "string", "enum": ["cql2-text", "cql2-json"]}),
         _query("filter-crs", "过滤几何的坐标系 / CRS of geometries in filter", {"type": "string", "format": "uri"}),

@@ -21,6 +21,7 @@ import structlog
 
 from spatial.catalog import LAYER_ID, Band, Layer, Source, Synthetic, Text
 from spatial.errors import DataError, FeatureNotFound, InvalidParameter, PreconditionFailed, SourceUnreadable
+from spatial.rfc3339 import INSTANT, Refused, read_moment
 from spatial.stac.items import RESULTS, Scene, both, file_path, gathered, instant, item_document
 from spatial.store.editing import merge_patch
 from spatial.store.raster import open_raster
@@ -192,14 +193,9 @@ def _time(properties: Mapping[str, Any]) -> tuple[datetime, datetime] | None:
     if ends == [None, None]:
         return None
     try:
-        first, last = (datetime.fromisoformat(str(end)) for end in ends)
-    except ValueError:
-        first = last = datetime.min
-    if first.tzinfo is None or last.tzinfo is None:
-        raise _fault(
-            "properties.datetime", "应为带时区的 RFC 3339 时间", "must be an RFC 3339 time with a zone", ends[0]
-        )
-    first, last = first.astimezone(UTC), last.astimezone(UTC)
+        first, last = (read_moment(str(end), INSTANT).start for end in ends)
+    except Refused as refused:
+        raise _fault("properties.datetime", f"：{refused.zh}", f"is no time: {refused.en}", ends[0]) from None
     if first > last:
         raise _fault("properties.start_datetime", "晚于 end_datetime", "is after end_datetime")
     return first, last

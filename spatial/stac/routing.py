@@ -24,8 +24,8 @@ from spatial.errors import (
     InvalidParameter,
     LayerNotFound,
     MethodNotAllowed,
+    StoreUnavailable,
     UnsupportedMediaType,
-    VersionNotFound,
 )
 from spatial.exchange import json_document, require_same_site
 from spatial.stac import registration
@@ -61,6 +61,7 @@ from spatial.stac.search import (
     read_search,
     run_search,
 )
+from spatial.store.raster import published_file
 
 if TYPE_CHECKING:
     from spatial.store.datastore import DataStore, Snapshot
@@ -280,17 +281,12 @@ async def file(exchange: _Exchange) -> Response:
     exchange.read(())
     layer, version = exchange.request.path_params["layer"], exchange.request.path_params["version"]
     raster = await run_in_threadpool(exchange.snapshot.raster, layer, version)
-    if not raster.path.is_file():
-        raise VersionNotFound(
-            f"图层 {layer} 版本 {version} 的文件已不在",
-            f"the file of layer {layer}, version {version}, is gone",
-            layer=layer,
-        )
-    tag = f'"{layer}-{version}-{raster.path.stat().st_size:x}"'
+    path = published_file(raster)
+    tag = f'"{layer}-{version}-{path.stat().st_size:x}"'
     headers = {"ETag": tag, "Cache-Control": "public, max-age=86400", "Accept-Ranges": "bytes"}
     if tag in exchange.request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
-    return FileResponse(raster.path, media_type=COG, filename=f"{layer}_{version}.tif", headers=headers)
+    return FileResponse(path, media_type=COG, filename=f"{layer}_{version}.tif", headers=headers)
 
 
 async def scene_file(exchange: _Exchange) -> Response:
@@ -299,10 +295,13 @@ async def scene_file(exchange: _Exchange) -> Response:
     path = exchange.request.path_params
     found = exchange.known.find(path["collection"], path["item"])
     asset = found.item.assets.get(path["band"]) if isinstance(found, ObservedScene) else None
-    if asset is None or not asset.path.is_file():
-        raise FeatureNotFound(
-            f"没有影像波段 {path['collection'][:60]}/{path['item'][:80]}/{path['band'][:40]}",
-            f"no band {path['collection'][:60]}/{path['item'][:80]}/{path['band'][:40]} of a scene",
+    named = f"{path['collection'][:60]}/{path['item'][:80]}/{path['band'][:40]}"
+    if asset is None:
+        raise FeatureNotFound(f"没有影像波段 {named}", f"no band {named} of a scene", layer=path["collection"][:60])
+    if not asset.path.is_file():
+        raise StoreUnavailable(
+            f"影像波段 {named} 的文件已不在，其他影像不受影响；请管理员恢复文件",
+            f"the file of band {named} is gone; other scenes are not affected; the operator must restore it",
             layer=path["collection"][:60],
         )
     state = asset.path.stat()

@@ -9,7 +9,7 @@ from typing import Any
 from spatial.crs import STORAGE, ServedCRS, bbox_polygon, to_wire, transform_geometries
 from spatial.errors import SpatialError
 
-__all__ = ["geometry_literal"]
+__all__ = ["geometry_literal", "operand_parts"]
 
 TYPES = {
     "Point", "LineString", "Polygon", "MultiPoint", "MultiLineString", "MultiPolygon", "GeometryCollection",
@@ -51,6 +51,31 @@ def geometry_literal(node: Any, crs: ServedCRS, error: Callable[..., SpatialErro
         reason = shapely.is_valid_reason(geometry)
         raise error(f"几何不合法：{reason}", f"the geometry is not valid: {reason}")
     return geometry
+
+
+def operand_parts(op: str, geometry: Any, error: Callable[..., SpatialError]) -> list[Any]:
+    """Geometries to try in turn for one literal: itself, or what a GEOMETRYCOLLECTION stands for.
+
+    GEOS takes no collection in its relations. Two things meet if any members meet; every other relation asks about the whole,
+    which is the union of the members where that is one MULTI… geometry.
+    """
+    import shapely
+
+    if geometry.geom_type != "GeometryCollection":
+        return [geometry]
+    members = [geometry]
+    while any(member.geom_type == "GeometryCollection" for member in members):
+        members = [part for member in members for part in (getattr(member, "geoms", None) or [member])]
+    if op in {"s_intersects", "s_disjoint"}:
+        return members
+    whole = shapely.union_all(members)
+    if whole.geom_type == "GeometryCollection":
+        raise error(
+            f"{op} 的 GEOMETRYCOLLECTION 含点、线、面中的多种，整体的内部与边界无定义；请只写一种，或对各成员分别写 {op}",
+            f"{op}: the GEOMETRYCOLLECTION mixes points, lines or polygons, so the whole has no defined interior and boundary; "
+            f"use one kind, or write {op} for each member",
+        )
+    return [whole]
 
 
 def _is_number(value: Any) -> bool:

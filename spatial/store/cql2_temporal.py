@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, datetime, time
 from typing import Any, Literal
 
+from spatial.rfc3339 import Precision, Refused, read_moment
 from spatial.store.dialect import Dialect
 
-__all__ = ["TEMPORAL", "Instant", "Span", "day_comparison", "read_instant", "relation"]
+__all__ = ["TEMPORAL", "Instant", "Span", "day_comparison", "instant_fault", "read_instant", "relation"]
 
 TEMPORAL = (
     "t_after", "t_before", "t_contains", "t_disjoint", "t_during", "t_equals", "t_finishedby", "t_finishes",
     "t_intersects", "t_meets", "t_metby", "t_overlappedby", "t_overlaps", "t_startedby", "t_starts",
 )  # fmt: skip
-# GDAL writes a date as "2024-05-01T" and a time to the hour or minute as "2024-05-01T08Z", "2024-05-01T08:30Z".
-_DATE = re.compile(r"(\d{4}-\d{2}-\d{2})T?$")
-_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}(:\d{2}(:\d{2}(\.\d+)?)?)?([Zz]|[+-]\d{2}:\d{2})$")
+_PRECISIONS: tuple[Precision, ...] = ("day", "hour", "minute", "second")
 LAST_OF_DAY = "interval '1 day' - interval '1 microsecond'"
 
 
@@ -58,15 +56,27 @@ def read_instant(text: str, expected: str | None = None) -> Instant | None:
     >>> read_instant("2024-05-01T08:00:00") is None
     True
     """
+    # GDAL writes a date as "2024-05-01T" and a time to the hour or minute as "2024-05-01T08Z", "2024-05-01T08:30Z".
     try:
-        day = _DATE.match(text)
-        if day and expected != "timestamp":
-            return Instant("date", None, date.fromisoformat(day[1]))
-        if _TIME.match(text) and expected != "date":
-            return Instant("datetime", None, datetime.fromisoformat(text.upper()).astimezone(UTC))
-    except (ValueError, OverflowError):
+        moment = read_moment(text.removesuffix("T"), _PRECISIONS)
+    except Refused:
         return None
-    return None
+    if moment.precision == "day":
+        return None if expected == "timestamp" else Instant("date", None, moment.start.date())
+    return None if expected == "date" else Instant("datetime", None, moment.start)
+
+
+def instant_fault(text: object) -> tuple[str, str]:
+    """Why a text is no instant, in Chinese and English."""
+    try:
+        read_moment(str(text))
+    except Refused as refused:
+        if refused.reason != "form":
+            return refused.zh, refused.en
+    return (
+        f"{text!r} 不是日期（2024-05-01）或带时区的时间（2024-05-01T08:00:00Z）",
+        f"{text!r} is no date (2024-05-01) and no time with a zone (2024-05-01T08:00:00Z)",
+    )
 
 
 def _first(dialect: Dialect, instant: str, kind: str) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from spatial.errors import InvalidFilter
+from spatial.store.cql2_temporal import instant_fault
 
 __all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_OPERATORS", "parse_filter"]
 
@@ -24,7 +25,7 @@ _TOKEN = re.compile(
     |(?P<operator><>|<=|>=|[=<>+\-*/^%])|(?P<blank>\s+)|(?P<other>.)""",
     re.VERBOSE | re.DOTALL,
 )
-_TIME_WITHOUT_ZONE = re.compile(r"'\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d[\d:.]*'$")
+_TIME_WITHOUT_ZONE = re.compile(r"'\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d[\d:.]*( \d\d:\d\d)?'$")
 _OPERATORS = {"and", "or", "not", "like", "between", "in", "is", "div"}
 
 
@@ -160,11 +161,8 @@ def _check_text(text: str) -> None:
             word = token
         elif kind == "string" and word in {"timestamp", "interval"} and _TIME_WITHOUT_ZONE.match(token):
             # The package would add a Z; whose time it is, only the caller knows.
-            raise InvalidFilter(
-                f"filter 中的时间 {match.group()} 没有时区，请写 Z 或 +08:00",
-                f"the time {match.group()} in the filter has no zone; write Z or +08:00",
-                parameter="filter",
-            )
+            zh, en = instant_fault(match.group().strip("'"))
+            raise InvalidFilter(f"filter：{zh}", f"filter: {en}", parameter="filter")
         if kind == "open":
             depth += 1
             deepest = max(deepest, depth)

@@ -2,7 +2,8 @@
 
 The meaning is that of `spatial.store.cql2_sql`: three-valued logic (a missing value is unknown, and what is unknown does
 not match), text by code point, a date as a whole day in UTC, arithmetic in double precision with NULL for a division by
-zero. Beyond it there are array operators, and ``=`` or ``like`` between a list and a text ask for one member.
+zero and an error for what a double cannot hold. Beyond it there are array operators, and ``=`` or ``like`` between a list
+and a text ask for one member.
 
 Source: OGC 21-065r2 (CQL2), clauses 6–8.
 """
@@ -19,8 +20,9 @@ from typing import Any, Literal
 
 from spatial.crs import CRS84, ServedCRS
 from spatial.errors import InvalidFilter, SpatialError, UnknownProperty
-from spatial.store.cql2_geometry import geometry_literal
-from spatial.store.cql2_temporal import TEMPORAL, read_instant
+from spatial.store.cql2_arithmetic import ARITHMETIC, BeyondDouble, calculate
+from spatial.store.cql2_geometry import geometry_literal, operand_parts
+from spatial.store.cql2_temporal import TEMPORAL, instant_fault, read_instant
 from spatial.store.cql2_text import MAX_DEPTH
 from spatial.store.letter_folding import ACCENTS, CASES
 
@@ -38,9 +40,8 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 }  # fmt: skip
 _SPATIAL = ("intersects", "equals", "disjoint", "touches", "within", "overlaps", "crosses", "contains")
 _ARRAYS = ("a_contains", "a_containedby", "a_equals", "a_overlaps")
-_ARITHMETIC = ("+", "-", "*", "/", "^", "%", "div")
 ALLOWED = [
-    "and", "or", "not", *_COMPARE, "like", "between", "in", "isNull", "casei", "accenti", *_ARITHMETIC,
+    "and", "or", "not", *_COMPARE, "like", "between", "in", "isNull", "casei", "accenti", *ARITHMETIC,
     *(f"s_{name}" for name in _SPATIAL), *TEMPORAL, *_ARRAYS,
 ]  # fmt: skip
 _FIRST = datetime.min.replace(tzinfo=UTC)
@@ -216,7 +217,11 @@ class _Compiler:
         if isinstance(node, bool):
             return _literal("boolean", node)
         if isinstance(node, int | float):
-            if not math.isfinite(node):
+            try:
+                finite = math.isfinite(node)
+            except OverflowError:
+                finite = False
+            if not finite:
                 raise self.error("数值超出范围", "number out of range")
             return _literal("number", node)
         if isinstance(node, str):
@@ -249,10 +254,7 @@ class _Compiler:
     def _instant(self, text: Any, expected: str | None = None) -> _Value:
         found = read_instant(text, expected) if isinstance(text, str) else None
         if found is None:
-            raise self.error(
-                f"{text!r} 不是日期（2024-05-01）或带时区的时间（2024-05-01T08:00:00Z）",
-                f"{text!r} is no date (2024-05-01) and no time with a zone (2024-05-01T08:00:00Z)",
-            )
+            raise self.error(*instant_fault(text))
         return _literal("interval", _whole(found.value))
 
     def _function(self, op: str, args: list[Any], depth: int) -> _Value:
@@ -269,12 +271,25 @@ class _Compiler:
                 return None if value is None else [text.translate(table) for text in value]
 
             return _Value(inner.kind, folded, None if inner.literal is None else inner.literal.translate(table))
-        if op in _ARITHMETIC:
+        if op in ARITHMETIC:
             a, b = (self.operand(v, depth + 1) for v in self._exactly(op, args, 2))
             if {a.kind, b.kind} != {"number"}:
                 raise self.error(f"{op} 只用于数值", f"{op} takes numbers only")
-            return _Value("number", lambda record: _calculate(op, a.get(record), b.get(record)))
+            found = _Value("number", lambda record: self._calculated(op, a.get(record), b.get(record)))
+            if a.literal is None or b.literal is None:
+                return found
+            value = found.get(None)  # an error, if it is one, whatever the records
+            return _Value("number", lambda _: value, value)
         raise self._not_allowed(op)
+
+    def _calculated(self, op: str, a: float | None, b: float | None) -> float | None:
+        try:
+            return calculate(op, a, b)
+        except BeyondDouble:
+            shown = f"{a:g} {op} {b:g}"
+            raise self.error(
+                f"算式 {shown} 的结果超出双精度浮点数的范围", f"the result of {shown} is out of the range of a double"
+            ) from None
 
     # --- tests ------------------------------------------------------------------------------------------------------
 
@@ -344,19 +359,21 @@ class _Compiler:
         import shapely
 
         predicate = getattr(shapely, name)
-        sides: list[_Value] = []
+        sides: list[Callable[[Any], Any]] = []
         for node in self._exactly(f"s_{name}", args, 2):
             if isinstance(node, Mapping) and "property" in node:
                 found = self._property(node["property"])
                 if found.kind != "geometry":
                     raise self.error(f"{node['property']} 不是几何", f"{node['property']} is not a geometry")
-                sides.append(found)
+                sides.append(_members(found.get))
             else:
-                sides.append(_literal("geometry", geometry_literal(node, self.filter_crs, self.error)))
+                geometry = geometry_literal(node, self.filter_crs, self.error)
+                sides.append(_literal("geometry", operand_parts(f"s_{name}", geometry, self.error)).get)
+        every = all if name == "disjoint" else any
 
         def test(record: Any) -> Truth:
-            a, b = (side.get(record) for side in sides)
-            return None if a is None or b is None else bool(predicate(a, b))
+            first, second = (side(record) for side in sides)
+            return None if first is None or second is None else every(predicate(a, b) for a in first for b in second)
 
         return test
 
@@ -400,6 +417,14 @@ class _Compiler:
             return {"a_contains": a >= b, "a_containedby": a <= b, "a_equals": a == b, "a_overlaps": bool(a & b)}[op]
 
         return test
+
+
+def _members(get: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def members(record: Any) -> Any:
+        geometry = get(record)
+        return None if geometry is None else [geometry]
+
+    return members
 
 
 def _literal(kind: str, value: Any) -> _Value:
@@ -477,26 +502,3 @@ def _temporal(op: str, left: Callable[[Any], Span | None], right: Callable[[Any]
         return None if a is None or b is None else relation(a, b)
 
     return test
-
-
-def _calculate(op: str, a: float | None, b: float | None) -> float | None:
-    if a is None or b is None:
-        return None
-    try:
-        match op:
-            case "+":
-                return a + b
-            case "-":
-                return a - b
-            case "*":
-                return a * b
-            case "/":
-                return a / b
-            case "div":
-                return float(math.trunc(a / b))
-            case "%":
-                return math.fmod(a, b)
-        found = float(a) ** b
-    except (ArithmeticError, ValueError):
-        return None
-    return found if isinstance(found, float) and math.isfinite(found) else None

@@ -117,8 +117,11 @@ def test_recipe_makes_the_same_bytes_twice_and_the_files_of_the_repository(tmp_p
         (copy / name).mkdir(parents=True)
     for path in (*(ROOT / "data-samples" / "scripts").glob("*.py"), BASE / "land-use.tif"):
         shutil.copy(path, copy / path.parent.name)
-    runs = []
-    for _ in range(2):
+
+    def sums(folder: Path) -> dict[str, str]:
+        return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in MADE}
+
+    def run() -> dict[str, str]:
         command = [sys.executable, str(copy / "scripts" / "build.py"), "surface_reflectance", *(
             name.replace("-", "_") for name in VECTORS
         )]  # fmt: skip
@@ -126,10 +129,14 @@ def test_recipe_makes_the_same_bytes_twice_and_the_files_of_the_repository(tmp_p
             command, capture_output=True, text=True, check=False, env={"ONEMAP_REFERENCE_DATA": str(tmp_path / "none")}
         )
         assert done.returncode == 0, done.stderr[-2000:]
-        runs.append({name: hashlib.sha256((copy / name).read_bytes()).hexdigest() for name in MADE})
+        found = sums(copy)
         for name in MADE:
             shutil.move(copy / name, tmp_path / Path(name).name)
-    assert runs[0] == runs[1]
+        return found
+
+    first = run()
+    # Where the bytes are those of the repository, an earlier run has made the same already.
+    assert first == sums(ROOT / "data-samples") or first == run()
     for name in SCENES:
         with rasterio.open(tmp_path / f"{name}.tif") as made, rasterio.open(BASE / f"{name}.tif") as kept:
             assert made.transform == kept.transform

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from spatial.catalog import Layer
 from spatial.ogc import coverage_json
+from spatial.ogc.coverage_json import COVJSON
 from spatial.ogc.data_formats import DataFormat
 from spatial.store.coverage import decode, packing, read_grid, read_strips
 from spatial.store.coverage_grid import CoverageGrid
@@ -32,8 +33,8 @@ FORMATS = (
     DataFormat("NetCDF", NETCDF, ("nc", "netcdf4", "application/netcdf")),
     DataFormat(
         "CoverageJSON",
-        "application/vnd.cov+json",
-        ("covjson", "json", "application/json", "application/prs.coverage+json"),
+        COVJSON,
+        ("covjson", "json", "application/json", "application/vnd.cov+json"),
     ),
 )
 

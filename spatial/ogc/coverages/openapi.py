@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from spatial.crs import SERVED, STORAGE
+from spatial.ogc.coverage_json import COVJSON
 from spatial.ogc.coverages.formats import FORMATS, GEOTIFF, NETCDF
 from spatial.ogc.coverages.request import COVERAGE_PARAMETERS, INTERPOLATIONS
 from spatial.ogc.exchange import JSON
@@ -99,7 +100,7 @@ def components(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
                 "content": {
                     GEOTIFF: _BINARY,
                     NETCDF: _BINARY,
-                    "application/vnd.cov+json": {"schema": ref("schemas", "coverageJSON")},
+                    COVJSON: {"schema": ref("schemas", "coverageJSON")},
                 },
             },
             "CoveragePart": {"description": "文件的一段字节 / a byte range of the file", "content": {GEOTIFF: _BINARY}},

@@ -1,21 +1,33 @@
-"""OpenAPI paths of EDR: what rasters answer, once for all of them, and what each layer of stations answers."""
+"""OpenAPI paths of EDR, by kind: what rasters and stations answer alike, what only rasters and what only stations answer.
+
+The readings of a layer of stations and the bands of a raster are listed by the document of the collection, as
+``parameter_names``: written out here, a layer of stations cost 18 kB, and three hundred passed what YAML readers take.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from spatial.crs import CRS84, SERVED
 from spatial.ogc.coverage_json import COVJSON
 from spatial.ogc.coverages.formats import GEOTIFF, NETCDF
+from spatial.ogc.data_formats import DataFormat
 from spatial.ogc.edr.formats import HEADERS
-from spatial.ogc.edr.queries import Query, formats_of, parameters_of_query, queries_of
+from spatial.ogc.edr.queries import (
+    QUERIES,
+    RASTER_QUERIES,
+    STATION_QUERIES,
+    Query,
+    formats_of,
+    parameters_of_query,
+    queries_of,
+)
 from spatial.ogc.edr.request import UNITS
-from spatial.ogc.edr.stations import parameters_of
 from spatial.ogc.exchange import GEOJSON, JSON
 from spatial.ogc.openapi_collections import COLLECTION, collection_parameter
 from spatial.ogc.openapi_components import parameter, ref
 from spatial.ogc.openapi_operations import get_operation
+from spatial.rfc3339 import DESCRIPTION
 from spatial.store.raster import PublishedRaster
 
 if TYPE_CHECKING:
@@ -41,6 +53,14 @@ _COORDS = {
 }  # fmt: skip
 
 
+_KINDS = {
+    "any": ("edrCollectionId", "（EDR）", " that EDR serves"),
+    "raster": ("edrRasterCollectionId", "（栅格）", " of a raster"),
+    "station": ("edrStationCollectionId", "（测站）", " of stations"),
+}
+"""Kind of layers → component of the path's variable, with its Chinese and English description."""
+
+
 def _component_name(query: str, name: str) -> str:
     return f"edr-{query}-{name}" if name in {"coords", "f"} else f"edr-{name}"
 
@@ -56,8 +76,8 @@ def components(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
     length: dict[str, Any] = {"type": "string", "example": "5"}
     found: dict[str, Any] = {
         "edr-bbox": parameter("bbox", "范围，轴序见 crs", "box in the axis order of crs", box, required=True),
-        "edr-resolution-x": parameter("resolution-x", "列数，0 为原分辨率", "columns; 0: native", count),
-        "edr-resolution-y": parameter("resolution-y", "行数，0 为原分辨率", "rows; 0: native", count),
+        "edr-resolution-x": parameter("resolution-x", "列数，0 为原分辨率；限栅格", "columns; 0: native; rasters only", count),
+        "edr-resolution-y": parameter("resolution-y", "行数，0 为原分辨率；限栅格", "rows; 0: native; rasters only", count),
         "edr-within": parameter("within", "半径（椭球面距离）", "radius on the ellipsoid", length, required=True),
         "edr-within-units": parameter("within-units", "半径单位", "unit of within", units, required=True),
         "edr-corridor-width": parameter("corridor-width", "廊道总宽", "total width", length, required=True),
@@ -68,8 +88,8 @@ def components(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
         "edr-height-units": parameter("height-units", "廊道高度单位", "unit of corridor-height", units),
         "edr-datetime": parameter(
             "datetime",
-            "时刻或区间（RFC 3339；开端写 ..）；没有时间的图层不受影响",
-            "instant or interval (RFC 3339; open end ..); no effect on layers without time",
+            f"{DESCRIPTION[0]}；没有时间的图层不受影响",
+            f"{DESCRIPTION[1]}; no effect on layers without time",
             text,
         ),
         "edr-crs": parameter(
@@ -93,19 +113,18 @@ def components(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
             {"type": "string", "example": example},
             required=True,
         )
-    served = _served(snapshot)
-    if served:
-        found["edrCollectionId"] = collection_parameter([p.layer.id for p in served], "（EDR）", " that EDR serves")
-        found["edr-parameter-name"] = _names("；名称见数据集的 parameter_names", "; names: see the collection")
-    for published in served:
-        if not isinstance(published, PublishedRaster):
-            readings = [f.name for f in parameters_of(published.layer)]
-            found[_name_component(published)] = _names("", "", readings)
-    answers: dict[str, Any] = {}
-    for raster in (True, False):
-        formats, own_answers = _formats_and_answers(raster=raster)
-        found |= formats
-        answers |= own_answers
+    for kind, (name, zh, en) in _KINDS.items():
+        ids = [published.layer.id for published in _served(snapshot, kind)]
+        if ids:
+            found[name] = collection_parameter(ids, zh, en)
+    found["edr-parameter-name"] = parameter(
+        "parameter-name",
+        "返回的参数；名称见数据集的 parameter_names",
+        "parameters to return; names: see parameter_names of the collection",
+        {"type": "array", "minItems": 1, "items": text},
+    )
+    formats, answers = _formats_and_answers()
+    found |= formats
     problem = {"application/problem+json": {"schema": ref("schemas", "exception")}}
     return {
         "parameters": found,
@@ -166,7 +185,23 @@ def _feature_collection() -> dict[str, Any]:
     }
 
 
-def _content(query: Query, *, raster: bool) -> dict[str, Any]:
+def _forms(query: Query) -> dict[str, tuple[DataFormat, set[str]]]:
+    """Formats of a query by name, the default first, each with the kinds that have it."""
+    found: dict[str, tuple[DataFormat, set[str]]] = {}
+    for kind in _answering(query):
+        for form in formats_of(query, raster=kind == "raster"):
+            found.setdefault(form.name, (form, set()))[1].add(kind)
+    return found
+
+
+def _answering(query: Query) -> tuple[str, ...]:
+    """Kinds of layers that answer a query."""
+    return tuple(
+        kind for kind, queries in (("raster", RASTER_QUERIES), ("station", STATION_QUERIES)) if query in queries
+    )
+
+
+def _content(query: Query) -> dict[str, Any]:
     known: dict[str, Any] = {
         COVJSON: {"schema": ref("schemas", "coverageJSON")},
         GEOJSON: {"schema": ref("schemas", "edrFeatureCollection")},
@@ -174,137 +209,96 @@ def _content(query: Query, *, raster: bool) -> dict[str, Any]:
         NETCDF: {"schema": {"type": "string", "format": "binary"}},
         GEOTIFF: {"schema": {"type": "string", "format": "binary"}},
     }
-    media = [form.media.partition("; charset")[0] for form in formats_of(query, raster=raster)]
-    return {name: known[name] for name in media}
+    return {
+        media: known[media] for media in (form.media.partition("; charset")[0] for form, _ in _forms(query).values())
+    }
 
 
-def _names(zh: str, en: str, names: list[str] | None = None) -> dict[str, Any]:
-    """``parameter-name``, with its choices where `names` are given."""
-    one = {"type": "string", **({"enum": names} if names else {})}
-    schema = {"type": "array", "minItems": 1, "items": one}
-    return parameter("parameter-name", f"返回的参数{zh}", f"parameters to return{en}", schema)
+def _served(snapshot: Snapshot, kind: str = "any") -> list[Published]:
+    """Layers that EDR serves: all, or those of one kind."""
+    return [
+        published
+        for published in snapshot.current()
+        if queries_of(published) and kind in ("any", "raster" if isinstance(published, PublishedRaster) else "station")
+    ]
 
 
-def _name_component(published: Published | None) -> str:
-    return "edr-parameter-name" if published is None else f"edr-parameter-name-{published.layer.id}"
-
-
-def _served(snapshot: Snapshot) -> list[Published]:
-    return [published for published in snapshot.current() if queries_of(published)]
-
-
-def _kind_component(part: str, query: Query, *, raster: bool) -> str:
-    return f"edr-{'raster' if raster else 'station'}-{query}-{part}"
-
-
-def _formats_and_answers(*, raster: bool) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Component → ``f`` and answer of every query of rasters or of stations."""
+def _formats_and_answers() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Component → ``f`` and answer of every query."""
     headers = {"Content-Crs": {"description": "坐标系 / CRS of the coordinates", "schema": {"type": "string"}}}
     formats, answers = {}, {}
     for query, (zh, en) in _TITLES.items():
-        names = [f.name for f in formats_of(query, raster=raster)]
-        schema = {"type": "string", "enum": names, "default": "CoverageJSON"}
-        form = parameter("f", "返回格式", "Format of the answer", schema)
-        formats[_kind_component("f", query, raster=raster)] = form
-        answer = {"description": f"{zh} / {en}", "headers": headers, "content": _content(query, raster=raster)}
-        answers[_kind_component("answer", query, raster=raster)] = answer
+        forms = _forms(query)
+        only = {
+            kind: "、".join(name for name, (_, kinds) in forms.items() if kinds == {kind})
+            for kind in ("raster", "station")
+        }
+        told = ("", "")
+        if len(_answering(query)) > 1 and any(only.values()):
+            told = (
+                f"；{only['raster']} 只用于栅格，{only['station']} 只用于测站",
+                f"; {only['raster'].replace('、', ', ')} of rasters only, {only['station']} of stations only",
+            )
+        schema = {"type": "string", "enum": list(forms), "default": "CoverageJSON"}
+        formats[f"edr-{query}-f"] = parameter("f", f"返回格式{told[0]}", f"Format of the answer{told[1]}", schema)
+        answers[f"edr-{query}-answer"] = {
+            "description": f"{zh} / {en}",
+            "headers": headers,
+            "content": _content(query),
+        }
     return formats, answers
 
 
-class _Described:
-    """One layer of stations, or every raster: what its paths begin with and what its operations are called."""
+def _query(query: Query, prefix: list[Any], suffix: str) -> dict[str, Any]:
+    """A data query, or the readings of one station."""
+    names = dict.fromkeys(
+        name for kind in _answering(query) for name in parameters_of_query(query, raster=kind == "raster")
+    )
+    asked = [ref("parameters", "lang" if name == "lang" else _component_name(query, name)) for name in names]
+    zh, en = _TITLES[query]
+    operation = get_operation("edr", f"edr.{query}{suffix}", zh, en, "Coverage", [*prefix, *asked])
+    operation["responses"] |= {
+        "200": ref("responses", f"edr-{query}-answer"),
+        "204": ref("responses", "EDRNoData"),
+        "413": ref("responses", "EDRTooLarge"),
+    }
+    return {"get": operation}
 
-    def __init__(self, published: Published | None = None) -> None:
-        self.raster = published is None
-        if published is None:
-            self.path, self.tag, self.name = COLLECTION, "edr", "raster.edr"
-            self.prefix: list[Any] = [ref("parameters", "rasterCollectionId")]
-            self.zh = self.en = ""
-        else:
-            layer, title = published.layer, published.layer.display_title()
-            self.path, self.tag, self.name = f"/collections/{layer.id}", layer.id, f"{layer.id}.edr"
-            self.prefix = []
-            self.zh, self.en = f"{title.zh}：", f"{title.en}: "
-        self.asked = ref("parameters", _name_component(published))
 
-    def query(self, query: Query, prefix: list[Any], suffix: str) -> dict[str, Any]:
-        """A data query, or the readings of one station."""
-        own = {
-            "parameter-name": self.asked,
-            "f": ref("parameters", _kind_component("f", query, raster=self.raster)),
-            "lang": ref("parameters", "lang"),
-        }
-        asked = [
-            own.get(name) or ref("parameters", _component_name(query, name))
-            for name in parameters_of_query(query, raster=self.raster)
-        ]
-        zh, en = _TITLES[query]
-        operation = get_operation(
-            self.tag,
-            f"{self.name}.{query}{suffix}",
-            f"{self.zh}{zh}",
-            f"{self.en}{en}",
-            "Coverage",
-            [*self.prefix, *prefix, *asked],
-        )
-        operation["responses"] |= {
-            "200": ref("responses", _kind_component("answer", query, raster=self.raster)),
-            "204": ref("responses", "EDRNoData"),
-            "413": ref("responses", "EDRTooLarge"),
-        }
-        return {"get": operation}
-
-    def locations(self, prefix: list[Any], suffix: str) -> dict[str, Any]:
-        """The list of stations."""
-        shared = ("edr-datetime", "edr-crs", "edr-f-locations-list", "lang")
-        asked = [self.asked, *(ref("parameters", name) for name in shared)]
-        operation = get_operation(
-            self.tag,
-            f"{self.name}.listLocations{suffix}",
-            f"{self.zh}测站清单",
-            f"{self.en}stations",
-            "EDRLocations",
-            [*self.prefix, *prefix, *asked],
-        )
-        return {"get": operation}
-
-    def paths(self, queries: Sequence[Query]) -> dict[str, Any]:
-        """Its queries, of the present version and of each."""
-        found: dict[str, Any] = {}
-        instance = ref("parameters", "edr-instance")
-        for base, prefix, suffix in (
-            (self.path, [], ""),
-            (f"{self.path}/instances/{{instanceId}}", [instance], ".instance"),
-        ):
-            for query in queries:
-                if query == "locations":
-                    found[f"{base}/locations"] = self.locations(prefix, suffix)
-                    one = [*prefix, ref("parameters", "edr-location")]
-                    found[f"{base}/locations/{{locationId}}"] = self.query(query, one, suffix)
-                else:
-                    found[f"{base}/{query}"] = self.query(query, prefix, suffix)
-        return found
+def _locations(prefix: list[Any], suffix: str) -> dict[str, Any]:
+    """The list of stations."""
+    shared = ("edr-parameter-name", "edr-datetime", "edr-crs", "edr-f-locations-list", "lang")
+    asked = [*prefix, *(ref("parameters", name) for name in shared)]
+    return {"get": get_operation("edr", f"edr.listLocations{suffix}", "测站清单", "stations", "EDRLocations", asked)}
 
 
 def paths(snapshot: Snapshot) -> dict[str, Any]:
-    """Paths of the layers that EDR serves: those of rasters once, those of every layer of stations."""
-    served = _served(snapshot)
-    rasters = [p for p in served if isinstance(p, PublishedRaster)]
-    found: dict[str, Any] = _Described().paths(queries_of(rasters[0])) if rasters else {}
-    for published in served:
-        if not isinstance(published, PublishedRaster):
-            found |= _Described(published).paths(queries_of(published))
-    if served:
-        collection = ref("parameters", "edrCollectionId")
-        for address, parameters, name, answer in (
-            (f"{COLLECTION}/instances", [], "getInstances", "EDRInstances"),
-            (
-                f"{COLLECTION}/instances/{{instanceId}}",
-                [ref("parameters", "edr-instance")],
-                "getInstance",
-                "Collection",
-            ),
-        ):
-            asked = [collection, *parameters, ref("parameters", "f"), ref("parameters", "lang")]
-            found[address] = {"get": get_operation("edr", f"edr.{name}", "版本", "Versions", answer, asked)}
+    """Paths of the layers that EDR serves, each with the collections that it stands for."""
+    there = {kind for kind in ("raster", "station") if _served(snapshot, kind)}
+    if not there:
+        return {}
+    found: dict[str, Any] = {}
+    instance = ref("parameters", "edr-instance")
+    for base, given, suffix in (
+        (COLLECTION, [], ""),
+        (f"{COLLECTION}/instances/{{instanceId}}", [instance], ".instance"),
+    ):
+        for query in QUERIES:
+            kinds = _answering(query)
+            if not there & set(kinds):
+                continue
+            prefix = [ref("parameters", _KINDS["any" if len(kinds) > 1 else kinds[0]][0]), *given]
+            if query == "locations":
+                found[f"{base}/locations"] = _locations(prefix, suffix)
+                one = [*prefix, ref("parameters", "edr-location")]
+                found[f"{base}/locations/{{locationId}}"] = _query(query, one, suffix)
+            else:
+                found[f"{base}/{query}"] = _query(query, prefix, suffix)
+    collection = ref("parameters", _KINDS["any"][0])
+    for address, parameters, name, answer in (
+        (f"{COLLECTION}/instances", [], "getInstances", "EDRInstances"),
+        (f"{COLLECTION}/instances/{{instanceId}}", [instance], "getInstance", "Collection"),
+    ):
+        asked = [collection, *parameters, ref("parameters", "f"), ref("parameters", "lang")]
+        found[address] = {"get": get_operation("edr", f"edr.{name}", "版本", "Versions", answer, asked)}
     return found

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMATS",
     "QUERIES",
+    "RASTER_QUERIES",
+    "STATION_QUERIES",
     "Query",
     "answer",
     "edr_layer",
@@ -52,6 +54,8 @@ __all__ = [
 
 Query = Literal["position", "radius", "area", "cube", "trajectory", "corridor", "locations"]
 QUERIES: tuple[Query, ...] = ("position", "radius", "area", "cube", "trajectory", "corridor", "locations")
+RASTER_QUERIES: tuple[Query, ...] = ("position", "radius", "area", "cube", "trajectory", "corridor")
+STATION_QUERIES: tuple[Query, ...] = ("position", "radius", "area", "cube", "corridor", "locations")
 
 _COVERAGE_JSON = DataFormat(
     "CoverageJSON", coverage_json.COVJSON, ("covjson", "json", "application/json", "application/vnd.cov+json")
@@ -84,9 +88,9 @@ _KINDS: dict[str, tuple[str, ...]] = {
 def queries_of(published: Published) -> tuple[Query, ...]:
     """Queries that a layer answers; empty for layers that are neither raster nor stations."""
     if isinstance(published, PublishedRaster):
-        return QUERIES[:-1]
+        return RASTER_QUERIES
     if published.layer.kind == "stations":
-        return ("position", "radius", "area", "cube", "corridor", "locations")
+        return STATION_QUERIES
     return ()
 
 
