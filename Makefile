@@ -6,7 +6,8 @@ BOOTSTRAP := sh deploy/python deploy/bootstrap.py
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 # Two processes; the tests of a file stay together and share their servers and stores.
-# In the order given, long waits first: sorted by their number of tests, the slowest files would start last and alone.
+# In the order given, what takes longest first (tests/conftest.py): sorted by their number of tests, the slowest files would
+# start last and alone.
 BOTH := -n 2 --dist loadfile --no-loadscope-reorder
 REST := faults conformance store api
 # Many a machine sets it in its containers. Then each of the hundreds of programs that the tests start would compile its
@@ -26,8 +27,8 @@ demo:            ## 启动演示（ONEMAP_PORT 改端口） / serve the sample d
 
 test:            ## 全部检查和测试 / every check and test, PostGIS and a real browser included
 	@$(BOOTSTRAP) test
-	@$(MAKE) --no-print-directory lint
-	@$(MAKE) --no-print-directory test-portal
+	# Side by side: the type checker uses one processor only.
+	@$(MAKE) --no-print-directory -j2 lint test-portal
 	@$(MAKE) --no-print-directory test-fast
 	@$(MAKE) --no-print-directory test-rest
 

@@ -13,6 +13,7 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,62 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "deploy"))
 
+ONE_PROCESS = (
+    ("tests/conformance/",),
+    # The demo.
+    (
+        "tests/portal/test_analysis.py",
+        "tests/portal/test_first_paint.py",
+        "tests/portal/test_layers.py",
+        "tests/portal/test_map_clients.py",
+        "tests/portal/test_ogc_pages.py",
+        "tests/portal/test_query.py",
+        "tests/portal/test_use.py",
+    ),
+    # The small lake.
+    ("tests/portal/test_water.py", "tests/portal/test_water_card.py"),
+)
+"""Files that share a server which takes long to start: with several test processes, all of a group run in the same one."""
+
+LONGEST = (
+    "tests/conformance/",
+    "tests/faults/test_jobs.py",
+    "tests/api/test_processes_dual_evaluation.py",
+    "tests/api/test_landcover_processes.py",
+    "tests/unit/test_notebooks.py",
+    "tests/unit/test_cli.py",
+    "tests/unit/test_water_watch.py",
+    "tests/unit/test_landcover_analysis.py",
+    "tests/unit/test_blocks.py",
+    "tests/portal/test_analysis.py",
+    "tests/portal/test_water.py",
+    "tests/portal/test_water_flood.py",
+)
+"""Files, or first files of a group, that take longest; they begin first: begun last, one would go on alone."""
+
 REAL_CONNECT = socket.socket.connect
 REAL_CONNECT_EX = socket.socket.connect_ex
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Scheduler of ``--dist loadfile`` that knows `ONE_PROCESS` and `LONGEST`; nothing for other ways to distribute."""
+    from xdist.scheduler import LoadFileScheduling
+
+    named = {name for group in ONE_PROCESS for name in group} | set(LONGEST)
+    if gone := [name for name in sorted(named) if not (ROOT / name).exists()]:
+        raise pytest.UsageError(f"tests/conftest.py names files that are gone: {', '.join(gone)}")
+
+    class Files(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return next((group[0] for group in ONE_PROCESS if nodeid.startswith(group)), super()._split_scope(nodeid))
+
+        def _assign_work_unit(self, node: Any) -> None:
+            if first := next((name for name in LONGEST if name in self.workqueue), None):
+                self.workqueue.move_to_end(first, last=False)
+            super()._assign_work_unit(node)
+
+    return Files(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 class OutsideNetwork(AssertionError):
@@ -74,6 +129,41 @@ def reference_data() -> Path:
     return folder
 
 
+class Kept:
+    """What is made once a process, by name, and lasts until its end.
+
+    pytest makes a fixture with parameters anew whenever another parameter comes, so for every file on every store. What only
+    reads, or lets tests add things of their own names, asks for it here instead.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, ...], Any] = {}
+        self._opened = ExitStack()
+
+    def get(self, *name: str, make: Callable[[], Any]) -> Any:
+        """The thing of that name, made at the first call."""
+        if name not in self._made:
+            self._made[name] = make()
+        return self._made[name]
+
+    def enter(self, *name: str, make: Callable[[], AbstractContextManager[Any]]) -> Any:
+        """What a context gives; it is left when the session ends."""
+        return self.get(*name, make=lambda: self._opened.enter_context(make()))
+
+    def close(self) -> None:
+        """Leave every context, the newest first."""
+        self._opened.close()
+        self._made.clear()
+
+
+@pytest.fixture(scope="session")
+def kept() -> Iterator[Kept]:
+    """Things that last as long as the session."""
+    found = Kept()
+    yield found
+    found.close()
+
+
 @pytest.fixture
 def free_port() -> int:
     """A port on 127.0.0.1 that nobody listens on."""
@@ -102,7 +192,7 @@ def postgis_server() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def postgis_dsn(postgis_server: str) -> Iterator[str]:
+def postgis_dsn(postgis_server: str, kept: Kept) -> Iterator[str]:
     """A fresh database with PostGIS for this session.
 
     In the private cluster its collation is Chinese (ICU ``zh-Hans-CN``), as databases here are: an ``ORDER BY`` without
@@ -124,6 +214,7 @@ def postgis_dsn(postgis_server: str) -> Iterator[str]:
             connection.execute("CREATE EXTENSION postgis")
         yield dsn
     finally:
+        kept.close()  # before its database goes
         with psycopg.connect(postgis_server, autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 

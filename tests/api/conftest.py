@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -247,29 +246,59 @@ def hand_made() -> Any:
 
 
 @pytest.fixture(scope="session")
-def api_settings(store_settings: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def own_place(store_settings: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, Any]]:
+    """Settings of a folder and a schema of their own."""
+    import uuid
+
+    def make(name: str) -> dict[str, Any]:
+        schema = {"postgis_schema": f"t_{uuid.uuid4().hex[:12]}"} if store_settings.store == "postgis" else {}
+        return {"var_dir": tmp_path_factory.mktemp(f"{name}-var")} | schema
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def api_settings(store_settings: Any, own_place: Any, kept: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Settings of one store over the catalogue of these tests."""
-    folder = write_layers(tmp_path_factory.mktemp("layers"), DEFINITIONS)
-    return store_settings.model_copy(update={"layers_dir": folder})
+
+    def make() -> Any:
+        folder = write_layers(tmp_path_factory.mktemp("layers"), DEFINITIONS)
+        return store_settings.model_copy(update={"layers_dir": folder} | own_place("api"))
+
+    return kept.get("api settings", store_settings.store, make=make)
 
 
 @pytest.fixture(scope="session")
-def api_app(api_settings: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def api_app(api_settings: Any, kept: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The whole application, with its layers published."""
-    from spatial.asgi import create_app
 
-    app = create_app(api_settings)
-    publish_all(app.state.datastore, tmp_path_factory.mktemp("sources"))
-    return app
+    def make() -> Any:
+        from spatial.asgi import create_app
+
+        app = create_app(api_settings)
+        publish_all(app.state.datastore, tmp_path_factory.mktemp("sources"))
+        return app
+
+    return kept.get("api app", api_settings.store, make=make)
 
 
 @pytest.fixture(scope="session")
-def client(api_app: Any) -> Iterator[Any]:
-    """An HTTP client of the application; one event loop for the whole session, as in a server."""
+def open_client() -> Callable[[Any], Any]:
+    """`_client`."""
+    return _client
+
+
+def _client(app: Any) -> Any:
+    """An HTTP client of an application, as a context."""
     from starlette.testclient import TestClient
 
-    with TestClient(api_app, base_url="http://onemap.test", raise_server_exceptions=False) as found:
-        yield found
+    return TestClient(app, base_url="http://onemap.test", raise_server_exceptions=False)
+
+
+@pytest.fixture(scope="session")
+def client(api_app: Any, kept: Any) -> Any:
+    """An HTTP client of the application; one event loop for the whole session, as in a server."""
+    return kept.enter("api client", api_app.state.datastore.settings.store, make=lambda: _client(api_app))
 
 
 @pytest.fixture(scope="session")
@@ -372,331 +401,3 @@ def problem(client: Any) -> Any:
         return document
 
     return ask
-
-
-# -- results of an evaluation, for what-if and explain -----------------------------------------------------------------
-
-EVALUATED = {"west": 114.0, "north": 31.0, "cell": 1 / 256, "rows": 48, "cols": 64}
-"""Cells of 1/256°, so that cell edges are exact numbers; the last row has no slope."""
-
-
-def evaluation_chain(chain_id: str = "urban") -> Any:
-    """Water surface (mask), slope (start), relief (steps), water (matrix), patch concentration (correction, not local)."""
-    from types import SimpleNamespace
-
-    from analyses import chain as chains
-    from analyses.grading import Correction, GradeTable, Matrix, StepTable
-    from spatial.catalog import Text
-
-    def about(zh: str, en: str, unit: str | None = None) -> Any:
-        return SimpleNamespace(title=Text(zh=zh, en=en), unit=unit, source=f"试验规则 {en}", tag="own")
-
-    def rising(*edges: float) -> Any:
-        rows: list[dict[str, float]] = [{"grade": 1, "to": edges[0]}]
-        rows += [{"grade": n, "over": a, "to": b} for n, (a, b) in enumerate(pairwise(edges), 2)]
-        return GradeTable.model_validate({"grades": [*rows, {"grade": 5, "over": edges[-1]}]})
-
-    lines = tuple(Correction.model_validate({"grade": 5, "when": [1, 2, 3, 4], "add": 1}) for _ in range(1))
-    cells = Matrix.model_validate({"rows": [[max(r, c) for c in range(1, 6)] for r in range(1, 6)]})
-    relief = StepTable.model_validate({"steps": [{"over": 100, "to": 200, "add": 1}, {"over": 200, "add": 2}]})
-    return chains.Chain(
-        id=chain_id,
-        title=Text(zh=f"试验评价 {chain_id}", en=f"Trial evaluation {chain_id}"),
-        stations=(
-            chains.stop("water-surface", "surface", about("水域", "water surface"), 5),
-            chains.start("slope", "slope", rising(3, 8, 15, 25), about=about("坡度", "slope", "degree")),
-            chains.steps("relief", "relief", relief, about=about("起伏度", "relief", "m")),
-            chains.matrix("water", "water", rising(10, 20, 30, 40), cells, about=about("水资源", "water", "mm")),
-            chains.correction(
-                "patch", "patch", rising(1, 2, 3, 4), lines, about=about("集中连片度", "patches"), required=False
-            ),
-        ),
-        classes={1: 1, 2: 2, 3: 2, 4: 2, 5: 3},
-        class_titles={
-            1: {"zh": "适宜", "en": "suitable"},
-            2: {"zh": "一般", "en": "fair"},
-            3: {"zh": "不适宜", "en": "not"},
-        },
-    )
-
-
-def evaluation_values(seed: int = 5) -> dict[str, Any]:
-    """Factor values of every cell by name; edges of the tables among them."""
-    import numpy as np
-
-    shape = (EVALUATED["rows"], EVALUATED["cols"])
-    rng = np.random.default_rng(seed)
-    values = {
-        "surface": (rng.random(shape) < 0.1).astype(np.float32),
-        "slope": rng.choice(np.float32([0, 3, 3.25, 8, 15, 15.5, 25, 26]), shape),
-        "relief": rng.choice(np.float32([0, 100, 150, 200, 201]), shape),
-        "water": rng.choice(np.float32([5, 10, 15, 25, 40, 41]), shape),
-        "patch": rng.integers(1, 6, shape).astype(np.float32),
-    }
-    values["slope"][-1, :] = np.nan
-    values["water"][0, :5] = np.nan
-    return values
-
-
-def publish_evaluation(datastore: Any, folder: Path, chain_id: str, job: str, seed: int) -> None:
-    """Factors and class raster of one chain, as a run publishes them: ``{chain}-factors`` and ``{chain}-classes``."""
-    import numpy as np
-    import rasterio
-    from rasterio.transform import from_origin
-
-    from spatial.catalog import Layer
-
-    chain, values = evaluation_chain(chain_id), evaluation_values(seed)
-    names = [name for name in values if name != "patch"]
-    graded = chain.run(values)
-    patch = np.where(graded.grade > 0, values["patch"], 0).astype(np.uint8)
-    colours = {1: "#1a9850", 2: "#fee08b", 3: "#d73027"}
-    parts = {
-        "factors": ([values[n] for n in names], names, "float32", float("nan"), (-1e6, 1e6)),
-        "classes": (
-            [graded.suitability, graded.grade, graded.reason, patch],
-            ["class", "grade", "reason", "patch"],
-            "uint8",
-            0,
-            (0, 127),
-        ),
-    }
-    ids = {"factors": f"{chain_id}-factors", "classes": f"{chain_id}-classes"}
-    styles = {
-        "factors": {
-            "type": "ramp",
-            "band": "slope",
-            "stops": [{"value": 0, "color": "#000000"}, {"value": 45, "color": "#ffffff"}],
-        },
-        "classes": {
-            "type": "classes",
-            "band": "class",
-            "classes": [{"value": n, "color": c, "title": chain.class_titles[n].model_dump()} for n, c in colours.items()],
-        },
-    }  # fmt: skip
-    records = {
-        "factors": {"job": job, "chain": chain.document(), "result_layer": ids["classes"]},
-        "classes": {"job": job, "factors_layer": ids["factors"]},
-    }
-    for part, (arrays, bands, dtype, nodata, span) in parts.items():
-        path = folder / f"{ids[part]}.tif"
-        profile = {
-            "driver": "GTiff", "width": EVALUATED["cols"], "height": EVALUATED["rows"], "count": len(arrays),
-            "dtype": dtype, "nodata": nodata, "crs": "EPSG:4490", "photometric": "minisblack",
-            "transform": from_origin(EVALUATED["west"], EVALUATED["north"], EVALUATED["cell"], EVALUATED["cell"]),
-        }  # fmt: skip
-        with rasterio.open(path, "w", **profile) as file:
-            for number, array in enumerate(arrays, start=1):
-                file.write(array.astype(dtype), number)
-        domain = {"1": _text("一", "one")} if dtype == "uint8" else None
-        definition = layer_definition(
-            ids[part],
-            kind="raster",
-            theme=["results"],
-            fields=[],
-            bands=[
-                {"name": n, "title": _text(n, n), "valid_range": span, "domain": domain}
-                for n in bands
-            ],
-            style=styles[part],
-            provenance=records[part],
-        )  # fmt: skip
-        datastore.publish_raster(Layer.model_validate(definition), path)
-
-
-@pytest.fixture(scope="session")
-def evaluated_app(store_settings: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """An application of its own with two evaluations of one run (urban, agriculture) and a plain raster."""
-    import uuid
-
-    from spatial.asgi import create_app
-    from spatial.catalog import Layer
-
-    folder = tmp_path_factory.mktemp("evaluated")
-    changes: dict[str, Any] = {
-        "var_dir": folder / "var",
-        "layers_dir": write_layers(folder / "layers", {"relief": DEFINITIONS["relief"]}),
-    }
-    changes["var_dir"].mkdir()
-    if store_settings.store == "postgis":
-        changes["postgis_schema"] = f"t_{uuid.uuid4().hex[:12]}"
-    app = create_app(store_settings.model_copy(update=changes))
-    datastore = app.state.datastore
-    datastore.publish_raster(Layer.model_validate(DEFINITIONS["relief"]), write_relief(folder / "relief.tif"))
-    job = "0f3a9c1e-0000-4000-8000-000000000000"
-    publish_evaluation(datastore, folder, "urban", job, 5)
-    publish_evaluation(datastore, folder, "agriculture", job, 6)
-    return app
-
-
-@pytest.fixture(scope="session")
-def evaluated(evaluated_app: Any) -> Iterator[Any]:
-    """An HTTP client of the application above, with its chain, values and grid."""
-    from types import SimpleNamespace
-
-    from starlette.testclient import TestClient
-
-    with TestClient(evaluated_app, base_url="http://onemap.test", raise_server_exceptions=False) as found:
-        yield SimpleNamespace(
-            get=found.get,
-            post=found.post,
-            datastore=evaluated_app.state.datastore,
-            chain=evaluation_chain(),
-            values=evaluation_values(5),
-            **EVALUATED,
-        )
-
-
-# -- layers that are easy to see, for maps, styles and WMS -----------------------------------------------------------------
-
-CODE_COLOURS = [f"#{40 * (i % 4) + 20:02x}{60 * (i // 4) + 10:02x}c8" for i in range(16)]
-"""Colour of the codes 1–16 of ``codes``, row by row."""
-_KINDS = [(1, "#ff0000", "red"), (2, "#00ff00", "green")]
-
-
-def drawn_definitions() -> dict[str, dict[str, Any]]:
-    """``squares``, ``road``, ``dots`` (with times), ``specks`` (2,116), ``made`` (synthetic), ``codes``, ``height``."""
-    kind = {"name": "kind", "type": "integer", "title": _text("类别", "Kind")}
-    steps = [{"value": 0, "color": "#000000"}, {"value": 1000, "color": "#ffffff"}]
-    bands = [
-        {"name": n, "title": _text(n, n), "valid_range": [0, 20], "domain": {"1": _text("一", "one")}}
-        for n in ("codes", "other")
-    ]
-    colours = [
-        {"value": n + 1, "color": c, "title": _text(f"类{n + 1}", f"class {n + 1}")} for n, c in enumerate(CODE_COLOURS)
-    ]
-    other = [{"value": 1, "color": "#123456", "title": _text("其他", "other")}]
-    categories = [{"value": v, "fill": c, "title": _text(c, name)} for v, c, name in _KINDS]
-    return {
-        "squares": layer_definition(
-            "squares",
-            title=_text("方格 <&>", "Squares <&>"),
-            fields=[kind],
-            style={"type": "categories", "field": "kind", "classes": categories},
-        ),
-        "road": layer_definition("road", style={"type": "single", "stroke": "#0000ff", "width": 4}),
-        "dots": layer_definition(
-            "dots",
-            kind="stations",
-            fields=[
-                {"name": "level", "type": "number", "title": _text("水位", "Level"), "unit": "m"},
-                {"name": "time", "type": "datetime", "title": _text("时间", "Time")},
-            ],
-            time_field="time",
-            style={"type": "single", "fill": "#000000", "radius": 6},
-        ),
-        "specks": layer_definition("specks", style={"type": "single", "fill": "#ff00ff"}),
-        "made": layer_definition(
-            "made",
-            style={"type": "single", "fill": "#ffff00"},
-            synthetic={"seed": 1, "recipe": _text("一格", "one box")},
-        ),
-        "codes": layer_definition(
-            "codes",
-            kind="raster",
-            fields=[],
-            bands=bands,
-            style={"type": "classes", "band": "codes", "classes": colours, "bands": {"other": other}},
-        ),
-        "height": layer_definition(
-            "height",
-            kind="raster",
-            fields=[],
-            bands=[{"name": "height", "title": _text("高程", "Height"), "unit": "m", "valid_range": [0, 1000]}],
-            style={"type": "ramp", "stops": steps},
-        ),
-    }
-
-
-def _drawn_frames() -> dict[str, Any]:
-    import geopandas
-    import numpy as np
-    import pandas as pd
-    import shapely
-
-    def frame(columns: dict[str, Any], geometry: Any) -> Any:
-        index = pd.Index(range(1, len(geometry) + 1), name="fid")
-        return geopandas.GeoDataFrame(columns, geometry=geometry, index=index, crs="EPSG:4490")
-
-    hole = shapely.box(113, 30, 114, 31) - shapely.box(113.4, 30.4, 113.6, 30.6)
-    i = np.arange(2_116)
-    x, y = 112 + (i % 46) * 0.004, 29 + (i // 46) * 0.004
-    # 33 vertices each, so that a tile of all of them would be too heavy and generalised tables are made.
-    specks = shapely.segmentize(shapely.box(x, y, x + 0.002, y + 0.002), 0.00025)
-    times = pd.to_datetime(["2024-07-01T00:00:00Z", None, "2024-08-01T00:00:00Z"], utc=True)
-    return {
-        "squares": frame({"kind": np.array([1, 2])}, [shapely.box(112, 30, 113, 31), hole]),
-        "road": frame({"name": ["路"]}, [shapely.LineString([(112, 31.5), (114, 31.5)])]),
-        "dots": frame(
-            {"level": [1.5, 2.5, 3.5], "time": times}, [shapely.Point(lon, 29.5) for lon in (112.5, 113.0, 113.5)]
-        ),
-        "specks": frame({"name": [""] * 2_116}, specks),
-        "made": frame({"name": ["合成"]}, [shapely.box(112, 30, 114, 32)]),
-    }
-
-
-@pytest.fixture(scope="session")
-def drawn_app(store_settings: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """An application of its own with the layers of `drawn_definitions`."""
-    import uuid
-
-    import numpy as np
-    import rasterio
-    from rasterio.transform import from_origin
-
-    from spatial.asgi import create_app
-    from spatial.catalog import Layer
-
-    folder = tmp_path_factory.mktemp("drawn")
-    definitions = drawn_definitions()
-    changes: dict[str, Any] = {"var_dir": folder / "var", "layers_dir": write_layers(folder / "layers", definitions)}
-    changes["var_dir"].mkdir()
-    if store_settings.store == "postgis":
-        changes["postgis_schema"] = f"t_{uuid.uuid4().hex[:12]}"
-    app = create_app(store_settings.model_copy(update=changes))
-    for layer_id, found in _drawn_frames().items():
-        app.state.datastore.publish_vector(Layer.model_validate(definitions[layer_id]), found)
-    codes = np.arange(1, 17, dtype="uint8").reshape(4, 4)
-    rasters = {
-        "codes": ([codes, np.ones_like(codes)], 0, from_origin(112, 32, 0.5, 0.5)),
-        # 10 × 10 cells of 0.2°; the height in the middle of a cell is 500 m for each degree east of 112°.
-        "height": ([np.tile(np.arange(50, 1000, 100, dtype="int16"), (10, 1))], -1, from_origin(112, 32, 0.2, 0.2)),
-    }
-    for layer_id, (bands, nodata, transform) in rasters.items():
-        path = folder / f"{layer_id}.tif"
-        profile = {
-            "driver": "GTiff", "width": bands[0].shape[1], "height": bands[0].shape[0], "count": len(bands),
-            "dtype": bands[0].dtype, "nodata": nodata, "crs": "EPSG:4490", "transform": transform,
-            "photometric": "minisblack",
-        }  # fmt: skip
-        with rasterio.open(path, "w", **profile) as file:
-            for number, values in enumerate(bands, start=1):
-                file.write(values, number)
-        app.state.datastore.publish_raster(Layer.model_validate(definitions[layer_id]), path)
-    return app
-
-
-@pytest.fixture(scope="session")
-def drawn(drawn_app: Any) -> Iterator[Any]:
-    """An HTTP client of the application above: ``get``, ``picture`` (RGBA array) and the colours of the codes."""
-    import io
-    from types import SimpleNamespace
-
-    import numpy as np
-    from PIL import Image
-    from starlette.testclient import TestClient
-
-    with TestClient(drawn_app, base_url="http://onemap.test", raise_server_exceptions=False) as found:
-
-        def picture(path: str, **parameters: Any) -> Any:
-            answer = found.get(path, params={k.replace("_", "-"): v for k, v in parameters.items()})
-            assert answer.status_code == 200, (answer.status_code, answer.text[:600])
-            assert answer.headers["content-type"].startswith("image/"), answer.text[:600]
-            return np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGBA"))
-
-        yield SimpleNamespace(
-            get=found.get,
-            picture=picture,
-            datastore=drawn_app.state.datastore,
-            codes=[tuple(bytes.fromhex(c[1:])) for c in CODE_COLOURS],
-        )

@@ -155,7 +155,6 @@ def test_filters(get, parameters, expected):
         ("2024-07-01T12:00:00Z", [3]),
         ("2024-07-01T20:00:00%2B08:00", [3]),
         ("2024-07-01T20:00:00+08:00", [3]),
-        ("2024-07-01T12:00:00", [3]),
         ("2024-07-01", [2, 3]),
         ("2024-07-01T12:00:00Z/2024-07-02T00:00:00Z", [3, 4]),
         ("2024-07-02/..", [4, 5]),
@@ -165,12 +164,59 @@ def test_filters(get, parameters, expected):
     ],
 )
 def test_datetime(client, datetime, expected):
-    # An unencoded "+" of an offset is a space in a query; both spellings must mean the same.
+    """An instant names its zone; one without was read as UTC, a guess that is eight hours off for a caller in China.
+
+    A date is the whole day in UTC.
+    """
     encoded = datetime if "%" in datetime else datetime.replace("+", "%2B")
     document = client.get(f"/ogc/collections/gauges/items?datetime={encoded}").json()
     answer = fids(document)
     # A feature without a time may match any time (P1) or none; the stores leave it out of closed questions.
     assert [f for f in answer if f != 1] == [f for f in expected if f != 1]
+
+
+DATETIME_ADDRESSES = [
+    "/ogc/collections/gauges/items?datetime={}",
+    "/ogc/collections/gauges/items?resulttype=hits&datetime={}",
+    "/ogc/collections/parcels/items?datetime={}",
+    "/ogc/collections/gauges/items?time={}",
+    "/ogc/collections/catalogue/items?datetime={}",
+    "/ogc/collections/relief/coverage?datetime={}",
+    "/ogc/collections/relief/position?coords=POINT(112.6%2030.7)&datetime={}",
+    "/ogc/collections/gauges/map?width=8&datetime={}",
+    "/ogc/collections/gauges/map?width=8&subset=time(%22{}%22)",
+    "/ogc/jobs?datetime={}",
+    "/stac/search?datetime={}",
+    "/ogc/collections/gauges/items?filter=time%20=%20TIMESTAMP('{}')",
+    "/ogc/collections/gauges/items?filter=T_AFTER(time,TIMESTAMP('{}'))",
+    "/ogc/collections/catalogue/items?filter=time%20=%20TIMESTAMP('{}')",
+]
+
+
+@pytest.mark.parametrize("address", DATETIME_ADDRESSES)
+def test_a_time_without_a_zone_is_refused_by_every_address(client, address):
+    """One answer wherever a time is asked for: 400 with what to write; an unencoded + is recognised."""
+    answers = {}
+    for text in ("2024-07-01T12:00:00", "2024-07-01T12:00:00+08:00", "2024-07-01T12:00:00%2B08:00"):
+        answers[text] = client.get(address.format(text))
+    naive, space, encoded = answers.values()
+    for answer in (naive, space):
+        assert answer.status_code == 400, answer.text[:300]
+        told = answer.json()
+        assert "2024-07-01T12:00:00" in told["detail_zh"]
+        assert "%2B" in told["detail_zh"]
+        assert "%2B" in told["detail_en"]
+    assert "空格" in space.json()["detail_zh"]
+    assert encoded.status_code in (200, 204), encoded.text[:300]
+
+
+def test_a_date_is_the_day_in_utc_however_it_is_asked(client):
+    """12:00Z on the 1st is the 1st, midnight UTC on the 2nd (08:00 in China) is the 2nd: the same by every way to ask."""
+    for query in ("datetime=2024-07-01", "time=2024-07-01", "filter=time=DATE('2024-07-01')",
+                  "filter=T_INTERSECTS(time,INTERVAL('2024-07-01','2024-07-01'))",
+                  "filter=level>-1&time=2024-07-01"):  # fmt: skip
+        document = client.get(f"/ogc/collections/gauges/items?{query}").json()
+        assert [f for f in fids(document) if f != 1] == [2, 3], query
 
 
 @pytest.mark.requirement("ogcapi-features-1/1.0", "/req/core/fc-time-response")

@@ -320,6 +320,60 @@ def test_preferences_and_the_job_of_a_synchronous_answer(client):
     finished(client, answer)
 
 
+def test_preferences_may_come_in_several_headers(client):
+    headers = [("Prefer", "return=minimal"), ("Prefer", "respond-async")]
+    answer = client.post(ECHO, json={"inputs": {"message": "x"}}, headers=headers)
+    assert (answer.status_code, answer.headers["preference-applied"]) == (201, "respond-async")
+    finished(client, answer)
+
+
+def nested(levels):
+    return '{"a":' * levels + "1" + "}" * levels
+
+
+def echoed(value):
+    return '{"inputs": {"message": "x", "mixed": {"value": ' + value + "}}}"
+
+
+@pytest.mark.parametrize(
+    ("process", "body", "says"),
+    [
+        # Members that would be passed over in silence.
+        (ECHO, '{"inputs": {"message": {"value": "x", "junk": 1}}}', "junk"),
+        (ECHO, '{"inputs": {"message": "x", "mixed": {"value": 1, "x": 2}}}', "value"),
+        (ECHO, '{"inputs": {"message": {"value": "eA==", "encoding": "base64"}}}', "encoding"),
+        (ECHO, '{"inputs": {"message": "x"}, "outputs": {"message": {"junk": 1}}}', "transmissionMode"),
+        (LOWLAND, '{"inputs": {"bbox": {"bbox": [110.1, 31.7, 110.3, 31.85], "junk": 1}}}', "junk"),
+        # A bounding box in another CRS, or in none that there is.
+        (LOWLAND, '{"inputs": {"bbox": {"bbox": [110.1, 31.7, 110.3, 31.85], "crs": "EPSG:4326"}}}', "CRS84"),
+        (LOWLAND, '{"inputs": {"bbox": {"bbox": [110.1, 31.7, 110.3, 31.85], "crs": "notCRS84"}}}', "CRS84"),
+        (LOWLAND, '{"inputs": {"bbox": {"bbox": [110.1, 31.7, 110.3, 31.85], "crs": null}}}', "CRS84"),
+        # Deeper than anything that can be kept and written again.
+        (ECHO, echoed(nested(65)), "64"),
+        (ECHO, echoed(nested(900)), "64"),
+        (ECHO, '{"inputs": {"message": "x", "numbers": [99999999999999999999999]}}', "numbers"),
+    ],
+)
+def test_what_would_be_misread_is_refused(client, process, body, says):
+    answer = client.post(process, content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 400, answer.text
+    problem = answer.json()
+    assert says in problem["detail_zh"]
+    assert says in problem["detail_en"]
+
+
+@pytest.mark.parametrize("crs", ["CRS84", "[OGC:CRS84]", "urn:ogc:def:crs:OGC:1.3:CRS84"])
+def test_a_box_names_its_crs_in_any_usual_spelling(client, crs):
+    body = {"inputs": {"bbox": {"bbox": BOX, "crs": crs}}, "outputs": {"class": {}}}
+    assert client.post(LOWLAND, json=body).headers["content-type"] == GEOTIFF
+
+
+def test_a_deep_value_comes_back_whole(client):
+    value = json.loads(nested(60))
+    answer = client.post(ECHO, json={"inputs": {"message": "x", "mixed": {"value": value}}})
+    assert answer.json()["mixed"] == value
+
+
 @pytest.mark.requirement(
     "ogcapi-processes-3/draft", "/req/collection-input/collection-access", "/req/collection-input/referenced-collection"
 )

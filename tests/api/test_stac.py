@@ -161,6 +161,18 @@ def test_files_answer_ranges_and_never_change(client: Any) -> None:
         assert client.get(f"/stac/files/{wrong}").status_code == 404
 
 
+def test_a_file_that_is_gone_is_503_for_itself(app: Any, client: Any, monkeypatch: Any) -> None:
+    """The version exists, its file does not: that is the service's fault, not an address that never was."""
+    from pathlib import Path
+
+    gone = app.state.datastore.snapshot().raster("relief", "1").path
+    is_file = Path.is_file
+    monkeypatch.setattr(Path, "is_file", lambda path, **how: path != gone and is_file(path, **how))
+    answer = client.get("/stac/files/relief/1.tif")
+    assert (answer.status_code, answer.json()["title"], answer.json()["layer"]) == (503, "StoreUnavailable", "relief")
+    assert client.get("/stac/search").status_code == 200
+
+
 def test_documents_follow_the_schemas(client: Any) -> None:
     """STAC 1.1 with the schemas that pystac carries; no schema is fetched."""
     import jsonschema
@@ -502,6 +514,7 @@ def test_files_that_break_a_rule_are_refused(client: Any, href: str, error: str)
         {"links": [{"rel": "derived_from", "href": "http://elsewhere.test/item"}]},
         {"properties": {"datetime": "2024-05-01T00:00:00"}},
         {"properties": {"datetime": "spring"}},
+        {"properties": {"datetime": "0001-01-01T00:00:00+08:00"}},
         {"properties": {"grade": "涉密"}},
         {"properties": {"grade": "敏感"}},
         {"properties": {"derived_from": ["nothing"]}},

@@ -89,6 +89,9 @@ def test_key_value_and_resource_address_give_one_document(client, document):
         ("c", "1", "EPSG::4490", (90, -180), 279541132.0143589, (2, 1)),
         ("c", "10", "EPSG::4490", (90, -180), 545978.7734655447, (1024, 512)),
         ("w", "10", "EPSG::3857", (-20037508.342789244, 20037508.342789244), 545978.7734655, (1024, 1024)),
+        # Northing first; 1:8,000,000 is 2240 m a pixel.
+        ("CGCS2000_3GK_CM114", "0", "EPSG::4547", (4000000, -500000), 8000000, (4, 3)),
+        ("CGCS2000_3GK_CM108", "3", "EPSG::4545", (4000000, -500000), 1000000, (28, 21)),
     ],
 )
 def test_matrices_by_hand(document, name, matrix, crs, corner, scale, size):
@@ -111,7 +114,8 @@ def test_owslib_reads_layers_sets_and_addresses(document):
     assert "合成" in layer.title
     assert "synthetic" in layer.title
     assert layer.boundingBoxWGS84 == (114.0, 30.0, 116.0, 32.0)
-    assert set(layer.tilematrixsetlinks) == {"WebMercatorQuad", "WorldCRS84Quad", "CGCS2000Quad", "w", "c"}
+    zones = {f"CGCS2000_3GK_CM{meridian}" for meridian in (108, 111, 114, 117)}
+    assert set(layer.tilematrixsetlinks) == {"WebMercatorQuad", "WorldCRS84Quad", "CGCS2000Quad", "w", "c"} | zones
     assert layer.formats == ["image/png", "image/webp", "image/jpeg"]
     assert layer.styles["default"]["legend"] == "https://map.test/tiles/rain/legend.png"
     assert service.tilematrixsets["c"].tilematrix["8"].matrixwidth == 256

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -84,12 +84,20 @@ def frames(hand_made: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def bank_settings(
-    store_settings: Any, hand_made: Any, own_databases: Any, tmp_path_factory: pytest.TempPathFactory
+    store_settings: Any, hand_made: Any, own_databases: Any, kept: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> Any:
     """Settings of one store and its kind of state database; newest values are shown at once, three snapshots are kept."""
-    import shutil
 
-    folder = hand_made.write_layers(tmp_path_factory.mktemp("layers"), definitions(hand_made))
+    def make() -> Any:
+        folder = _bank_layers(hand_made, tmp_path_factory.mktemp("layers"))
+        own = {"layers_dir": folder, "var_dir": tmp_path_factory.mktemp("var"), "edit": "open"}
+        return store_settings.model_copy(update=own | own_databases())
+
+    return kept.get("bank settings", store_settings.store, make=make)
+
+
+def _bank_layers(hand_made: Any, place: Path) -> Path:
+    folder = hand_made.write_layers(place, definitions(hand_made))
     (folder / "rules").mkdir()
     shutil.copy(ROOT / "layers" / "rules" / "intake.yml", folder / "rules")
     rules = (ROOT / "layers" / "rules" / "observation.yml").read_text("utf-8")
@@ -102,20 +110,22 @@ def bank_settings(
         + "- {id: thematic, title: {zh: 专题, en: Thematic}, children: [{id: monitoring, title: {zh: 监测, en: Monitoring}}]}\n",
         "utf-8",
     )
-    own = {"layers_dir": folder, "var_dir": tmp_path_factory.mktemp("var"), "edit": "open"}
-    return store_settings.model_copy(update=own | own_databases())
+    return folder
 
 
 @pytest.fixture(scope="session")
-def bank_app(bank_settings: Any, hand_made: Any) -> Any:
-    from spatial.asgi import create_app
-    from spatial.catalog import Layer
+def bank_app(bank_settings: Any, hand_made: Any, kept: Any) -> Any:
+    def make() -> Any:
+        from spatial.asgi import create_app
+        from spatial.catalog import Layer
 
-    app = create_app(bank_settings)
-    known = definitions(hand_made)
-    for layer_id, frame in frames(hand_made).items():
-        app.state.datastore.publish_vector(Layer.model_validate(known[layer_id]), frame)
-    return app
+        app = create_app(bank_settings)
+        known = definitions(hand_made)
+        for layer_id, frame in frames(hand_made).items():
+            app.state.datastore.publish_vector(Layer.model_validate(known[layer_id]), frame)
+        return app
+
+    return kept.get("bank app", bank_settings.store, make=make)
 
 
 def picture(kind: str = "JPEG", size: tuple[int, int] = (64, 48), colour: str = "#4488cc") -> bytes:
@@ -128,10 +138,8 @@ def picture(kind: str = "JPEG", size: tuple[int, int] = (64, 48), colour: str = 
 
 
 @pytest.fixture(scope="session")
-def bank(bank_app: Any, hand_made: Any) -> Iterator[Any]:
+def bank(bank_app: Any, bank_settings: Any, hand_made: Any, open_client: Any, kept: Any) -> Any:
     """HTTP client with the data store, ``picture`` and ``republish``."""
-    from starlette.testclient import TestClient
-
     from spatial.catalog import Layer
 
     def republish(layer_id: str, version: str) -> None:
@@ -139,8 +147,8 @@ def bank(bank_app: Any, hand_made: Any) -> Iterator[Any]:
         changed["source"] = changed["source"] | {"version": version}
         bank_app.state.datastore.publish_vector(Layer.model_validate(changed), frames(hand_made)[layer_id])
 
-    with TestClient(bank_app, base_url="http://onemap.test", raise_server_exceptions=False) as client:
-        yield SimpleNamespace(
-            get=client.get, post=client.post, patch=client.patch, app=bank_app,
-            datastore=bank_app.state.datastore, picture=picture, republish=republish,
-        )  # fmt: skip
+    client = kept.enter("bank client", bank_settings.store, make=lambda: open_client(bank_app))
+    return SimpleNamespace(
+        get=client.get, post=client.post, patch=client.patch, app=bank_app,
+        datastore=bank_app.state.datastore, picture=picture, republish=republish,
+    )  # fmt: skip

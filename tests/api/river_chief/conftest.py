@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -95,29 +96,34 @@ def _frames() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def desk_settings(
-    store_settings: Any, hand_made: Any, own_databases: Any, tmp_path_factory: pytest.TempPathFactory
+    store_settings: Any, hand_made: Any, own_databases: Any, kept: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> Any:
     """Settings of one store and its kind of state database, where everybody may edit."""
-    import shutil
 
-    folder = hand_made.write_layers(tmp_path_factory.mktemp("layers"), _definitions(hand_made))
-    (folder / "rules").mkdir()
-    for name in ("intake", "river_chief"):
-        shutil.copy(ROOT / "layers" / "rules" / f"{name}.yml", folder / "rules")
-    own = {"layers_dir": folder, "var_dir": tmp_path_factory.mktemp("var"), "edit": "open"}
-    return store_settings.model_copy(update=own | own_databases())
+    def make() -> Any:
+        folder = hand_made.write_layers(tmp_path_factory.mktemp("layers"), _definitions(hand_made))
+        (folder / "rules").mkdir()
+        for name in ("intake", "river_chief"):
+            shutil.copy(ROOT / "layers" / "rules" / f"{name}.yml", folder / "rules")
+        own = {"layers_dir": folder, "var_dir": tmp_path_factory.mktemp("var"), "edit": "open"}
+        return store_settings.model_copy(update=own | own_databases())
+
+    return kept.get("desk settings", store_settings.store, make=make)
 
 
 @pytest.fixture(scope="session")
-def desk_app(desk_settings: Any, hand_made: Any) -> Any:
-    from spatial.asgi import create_app
-    from spatial.catalog import Layer
+def desk_app(desk_settings: Any, hand_made: Any, kept: Any) -> Any:
+    def make() -> Any:
+        from spatial.asgi import create_app
+        from spatial.catalog import Layer
 
-    app = create_app(desk_settings)
-    definitions = _definitions(hand_made)
-    for layer_id, frame in _frames().items():
-        app.state.datastore.publish_vector(Layer.model_validate(definitions[layer_id]), frame)
-    return app
+        app = create_app(desk_settings)
+        definitions = _definitions(hand_made)
+        for layer_id, frame in _frames().items():
+            app.state.datastore.publish_vector(Layer.model_validate(definitions[layer_id]), frame)
+        return app
+
+    return kept.get("desk app", desk_settings.store, make=make)
 
 
 @pytest.fixture(autouse=True)
@@ -130,11 +136,8 @@ def _copies(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.fixture(scope="session")
-def web(desk_app: Any) -> Any:
-    from starlette.testclient import TestClient
-
-    with TestClient(desk_app, base_url="http://onemap.test", raise_server_exceptions=False) as found:
-        yield found
+def web(desk_app: Any, desk_settings: Any, open_client: Any, kept: Any) -> Any:
+    return kept.enter("desk client", desk_settings.store, make=lambda: open_client(desk_app))
 
 
 _places = itertools.count()

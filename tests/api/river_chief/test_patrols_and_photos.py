@@ -85,7 +85,8 @@ def test_the_rule_of_photos_counts_and_no_other_limit(web: Any, desk: Any, desk_
 def test_a_patrol_is_measured_and_compared(web: Any, desk: Any) -> None:
     from pyproj import Geod
 
-    answer = web.post(f"{B}/patrols", json=desk.patrol())
+    day = {"started": "2026-07-15T09:00:00+08:00", "ended": "2026-07-15T09:30:00+08:00"}  # no other test patrols on it
+    answer = web.post(f"{B}/patrols", json=desk.patrol(**day))
     assert answer.status_code == 201, answer.text
     found = answer.json()["properties"]
     length = sum(
@@ -98,19 +99,24 @@ def test_a_patrol_is_measured_and_compared(web: Any, desk: Any) -> None:
     # 0.1° of 0.5°, and 500 m beyond both ends.
     assert found["seen_share"] == pytest.approx(0.2 + 2 * 497 / 48_240, abs=0.01)
     assert found["warnings"] == []
-    assert found["started"] == "2026-08-01T01:00:00Z"
+    assert found["started"] == "2026-07-15T01:00:00Z"
     number = answer.json()["id"]
     photo = web.post(f"{B}/patrols/{number}/photos", params={"actor": "甲"}, content=desk.jpeg(114.1, 30.0005),
                      headers={"Content-Type": "image/jpeg"})  # fmt: skip
     assert photo.json()["distance_m"] == pytest.approx(0, abs=0.5)
     assert len(web.get(f"{B}/patrols/{number}").json()["photos"]) == 1
-    fast = web.post(f"{B}/patrols", json=desk.patrol(ended="2026-08-01T09:05:00+08:00")).json()["properties"]
-    assert fast["warnings"] == ["too_fast"]
-    leap = desk.patrol(track={"type": "LineString", "coordinates": [[114.1, 30], [114.2, 30]]})
-    assert web.post(f"{B}/patrols", json=leap).json()["properties"]["warnings"] == ["gap"]
-    listed = web.get(f"{B}/patrols", params={"water": "甲河", "from": "2026-08-01", "to": "2026-08-01"}).json()
+    fast = web.post(f"{B}/patrols", json=desk.patrol(**day | {"ended": "2026-07-15T09:05:00+08:00"})).json()
+    assert fast["properties"]["warnings"] == ["too_fast"]
+    track = {"type": "LineString", "coordinates": [[114.1, 30], [114.2, 30]]}
+    leap = web.post(f"{B}/patrols", json=desk.patrol(track=track, **day)).json()
+    assert leap["properties"]["warnings"] == ["gap"]
+    listed = web.get(f"{B}/patrols", params={"water": "甲河", "from": "2026-07-15", "to": "2026-07-15"}).json()
     assert listed["numberReturned"] == 3
-    assert web.get(f"{B}/patrols", params={"from": "2026-08-02"}).json()["numberReturned"] == 0
+    ours = {number, fast["id"], leap["id"]}
+    assert {patrol["id"] for patrol in listed["features"]} == ours
+    later = web.get(f"{B}/patrols", params={"from": "2026-07-16"}).json()
+    assert not ours & {patrol["id"] for patrol in later["features"]}
+    assert web.get(f"{B}/patrols", params={"from": "2026-07-16", "to": "2026-07-16"}).json()["numberReturned"] == 0
 
 
 @pytest.mark.parametrize(

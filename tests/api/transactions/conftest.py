@@ -71,37 +71,42 @@ def _frames() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def edit_settings(store_settings: Any, hand_made: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def edit_settings(
+    store_settings: Any, hand_made: Any, own_place: Any, kept: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Any:
     """Settings of one store, where everybody may edit."""
-    import uuid
 
-    folder = hand_made.write_layers(tmp_path_factory.mktemp("layers"), _definitions(hand_made))
-    (folder / "rules").mkdir()
-    (folder / "rules" / "intake.yml").write_text("window: {west: 107.5, south: 28.5, east: 117, north: 34}\n", "utf-8")
-    own = {"layers_dir": folder, "var_dir": tmp_path_factory.mktemp("var"), "edit": "open"}
-    return store_settings.model_copy(update=own | {"postgis_schema": f"t_{uuid.uuid4().hex[:12]}"})
+    def make() -> Any:
+        folder = hand_made.write_layers(tmp_path_factory.mktemp("layers"), _definitions(hand_made))
+        (folder / "rules").mkdir()
+        window = "window: {west: 107.5, south: 28.5, east: 117, north: 34}\n"
+        (folder / "rules" / "intake.yml").write_text(window, "utf-8")
+        return store_settings.model_copy(update={"layers_dir": folder, "edit": "open"} | own_place("edit"))
+
+    return kept.get("edit settings", store_settings.store, make=make)
 
 
 @pytest.fixture(scope="session")
-def edit_app(edit_settings: Any, hand_made: Any) -> Any:
+def edit_app(edit_settings: Any, hand_made: Any, kept: Any) -> Any:
     """The application over hand-made editable layers."""
-    from spatial.asgi import create_app
-    from spatial.catalog import Layer
 
-    app = create_app(edit_settings)
-    definitions = _definitions(hand_made)
-    for layer_id, frame in _frames().items():
-        app.state.datastore.publish_vector(Layer.model_validate(definitions[layer_id]), frame)
-    return app
+    def make() -> Any:
+        from spatial.asgi import create_app
+        from spatial.catalog import Layer
+
+        app = create_app(edit_settings)
+        definitions = _definitions(hand_made)
+        for layer_id, frame in _frames().items():
+            app.state.datastore.publish_vector(Layer.model_validate(definitions[layer_id]), frame)
+        return app
+
+    return kept.get("edit app", edit_settings.store, make=make)
 
 
 @pytest.fixture(scope="session")
-def web(edit_app: Any) -> Any:
+def web(edit_app: Any, edit_settings: Any, open_client: Any, kept: Any) -> Any:
     """An HTTP client of it."""
-    from starlette.testclient import TestClient
-
-    with TestClient(edit_app, base_url="http://onemap.test", raise_server_exceptions=False) as found:
-        yield found
+    return kept.enter("edit client", edit_settings.store, make=lambda: open_client(edit_app))
 
 
 _names = itertools.count(1)

@@ -92,6 +92,7 @@ def test_schema_is_that_of_the_edits(web: Any) -> None:
         ({}, GEOJSON, 400),
         ({"type": "Feature", "geometry": None, "properties": [1]}, GEOJSON, 400),
         ({"type": "Feature"}, {"Content-Type": "text/plain"}, 415),
+        ({"type": "Feature"}, GEOJSON | {"Content-Encoding": "gzip"}, 415),
         ({"type": "Feature"}, {"Content-Type": "application/xml"}, 415),
         ({"type": "Feature"}, {"Content-Type": "application/merge-patch+json"}, 415),
     ],

@@ -5,6 +5,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+import shapely
 from PIL import Image
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)
@@ -83,6 +84,10 @@ def test_time_and_resolution(drawn):
     area = {"layers": "dots", "crs": "CRS:84", "bbox": "112,29,114,30", "transparent": "TRUE"}
     shown = get_map(drawn, time="2024-08-01T00:00:00Z", **area)
     assert [bool(shown[50, x, 3]) for x in (50, 150)] == [False, True]
+    # What is asked about is what the map of that time shows.
+    for column, count in ((50, 0), (150, 1)):
+        asked = {"time": "2024-08-01T00:00:00Z", "query_layers": "dots", "i": str(column), "j": "50", **area}
+        assert len(info(drawn, "application/json", **asked).json()["features"]) == count
     wide = {**area, "layers": "road", "bbox": "112,31,114,32"}
     assert (get_map(drawn, **wide)[:, 100, 2] == 255).sum() == 4
     assert (get_map(drawn, dpi="192", **wide)[:, 100, 2] == 255).sum() == 8
@@ -157,6 +162,63 @@ def test_text_and_html_are_readable_and_escaped(drawn):
     )
 
 
+@pytest.mark.parametrize("form", ["application/vnd.ogc.gml", "application/vnd.ogc.gml/3.1.1", "text/xml"])
+@pytest.mark.parametrize(
+    ("query", "epsg", "centre"),
+    [
+        ({"crs": "CRS:84", "bbox": "112,30,114,31", "i": "50", "j": "20"}, 4326, (112.5, 30.5)),
+        ({"crs": "EPSG:4326", "bbox": "30,112,31,114", "i": "50", "j": "20"}, 4326, (112.5, 30.5)),
+        ({"crs": "EPSG:4490", "bbox": "30,112,31,114", "i": "50", "j": "20"}, 4490, (112.5, 30.5)),
+        ({"crs": "EPSG:4547", "bbox": "3325000,306500,3428000,500000", "i": "50", "j": "20"}, 4547, None),
+        ({"version": "1.1.1", "srs": "EPSG:4490", "bbox": "112,30,114,31", "x": "50", "y": "20"}, 4490, (112.5, 30.5)),
+    ],
+)
+def test_gml_has_attributes_and_geometry_in_the_crs_of_the_map(drawn, tmp_path, form, query, epsg, centre):
+    import pyogrio
+
+    answer = info(drawn, form, **{"layers": "squares", "query_layers": "squares"} | query)
+    kind = answer.headers["content-type"]
+    assert kind == ("text/xml; charset=utf-8" if form == "text/xml" else form)
+    path = tmp_path / "info.gml"
+    path.write_bytes(answer.content)
+    # GDAL turns an axis order that the name of the CRS implies into x first.
+    [row] = pyogrio.read_dataframe(path).itertuples()
+    assert row.kind == 1
+    assert row.geometry.is_valid
+    if centre is not None:
+        assert (round(row.geometry.centroid.x, 3), round(row.geometry.centroid.y, 3)) == centre
+    else:
+        from pyproj import Transformer
+
+        expected = Transformer.from_crs(4490, epsg, always_xy=True).transform(112.5, 30.5)
+        assert row.geometry.centroid.distance(shapely.Point(expected)) < 1000
+    first = ET.fromstring(answer.content).find(".//{*}coordinates" if "3.1.1" not in form else ".//{*}posList").text
+    if "3.1.1" not in form:
+        assert first.split(" ")[0].count(",") == 1
+    elif epsg == 4490:
+        assert float(first.split()[0]) < 40 < float(first.split()[1])  # latitude first
+
+
+def test_gml_of_points_rasters_and_nothing(drawn, tmp_path):
+    import pyogrio
+
+    area = {"layers": "dots,codes", "query_layers": "dots,codes", "i": "50", "j": "50"}
+    for form in ("application/vnd.ogc.gml", "text/xml; subtype=gml/3.1.1"):
+        for bbox, layer in (("29,112,30,114", "dots"), ("30,112,31,114", "codes")):
+            path = tmp_path / f"{layer}-{len(form)}.gml"
+            path.write_bytes(info(drawn, form, bbox=bbox, **area).content)
+            frame = pyogrio.read_dataframe(path, layer=layer)
+            assert len(frame) == 1
+            assert frame.geometry.iloc[0].geom_type in {"Point", "MultiPoint"}
+            assert 112 < frame.geometry.iloc[0].centroid.x < 113
+            assert 29 < frame.geometry.iloc[0].centroid.y < 31
+    empty = ET.fromstring(info(drawn, "application/vnd.ogc.gml", bbox="40,112,41,114", **area).content)
+    assert list(empty) == []
+    listed = ET.fromstring(ask(drawn, request="GetCapabilities").content)
+    formats = [f.text for f in listed.findall(".//w:GetFeatureInfo/w:Format", WMS)]
+    assert {"application/vnd.ogc.gml", "application/vnd.ogc.gml/3.1.1", "text/xml", "text/html"} <= set(formats)
+
+
 def test_legend_graphic(drawn):
     for style, colour in (("", drawn.codes[0]), ("other", (0x12, 0x34, 0x56))):
         answer = ask(drawn, request="GetLegendGraphic", layer="codes", style=style, format="image/png")
@@ -206,6 +268,11 @@ def test_capabilities_of_1_3_0(drawn):
 def test_capabilities_of_1_1_1(drawn):
     root = ET.fromstring(ask(drawn, version="1.1.1", request="GetCapabilities").content)
     assert root.tag == "WMT_MS_Capabilities"
+    resources = list(root.iter("OnlineResource"))
+    assert resources
+    assert all(e.get(f"{{{WMS['x']}}}href").startswith("http") for e in resources)
+    # The DTD of 1.1.1 knows the name space of links on these elements only.
+    assert b'<WMT_MS_Capabilities version="1.1.1">' in ask(drawn, version="1.1.1", request="GetCapabilities").content
     assert {"EPSG:4326", "EPSG:4490"} <= {e.text for e in root.findall("Capability/Layer/SRS")}
     assert "CRS:84" not in {e.text for e in root.iter("SRS")}
     [squares] = [v for v in root.iter("Layer") if v.findtext("Name") == "squares"]

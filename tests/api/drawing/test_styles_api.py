@@ -1,4 +1,4 @@
-"""OGC API Styles: lists, three encodings that say the same, metadata, legends, and what is refused."""
+"""OGC API Styles: lists, four encodings that say the same, metadata, legends, and what is refused."""
 
 import io
 from xml.etree import ElementTree as ET
@@ -13,6 +13,7 @@ NS = {
     "se": "http://www.opengis.net/se",
     "ogc": "http://www.opengis.net/ogc",
 }
+QML = "application/vnd.qgis.qml"
 SLD = "application/vnd.ogc.sld+xml;version=1.1"
 MAPBOX = "application/vnd.mapbox.style+json"
 
@@ -30,7 +31,8 @@ def test_every_listed_style_can_be_fetched_in_every_encoding(drawn):
         assert listed["default"] in ids
         for style in listed["styles"]:
             sheets = [v for v in style["links"] if v["rel"] == "stylesheet"]
-            assert {v["type"] for v in sheets} == {MAPBOX, SLD, "application/json"}
+            several = base == "/ogc" and style["id"] == "default"
+            assert {v["type"] for v in sheets} == {MAPBOX, SLD, "application/json"} | (set() if several else {QML})
             for sheet in sheets:
                 answer = drawn.get(sheet["href"])
                 assert answer.status_code == 200
@@ -51,12 +53,18 @@ def test_encodings_are_negotiated(drawn):
     for accept, kind in (
         (MAPBOX, MAPBOX),
         ("application/vnd.ogc.sld+xml", SLD),
+        (QML, QML),
         ("application/json", MAPBOX),  # as MapLibre asks
         ("application/json, text/plain, */*", MAPBOX),
     ):
         assert drawn.get(path, headers={"Accept": accept}).headers["content-type"] == kind
     assert drawn.get(path, headers={"Accept": "image/png"}).status_code == 406
-    assert drawn.get(path, params={"f": "qml"}).json()["allowed"] == ["mapbox", "sld11", "json"]
+    assert drawn.get(path, params={"f": "lyr"}).json()["allowed"] == ["mapbox", "sld11", "qml", "json"]
+    several = drawn.get("/ogc/styles/default", params={"f": "qml"})
+    assert several.status_code == 400
+    assert several.json()["allowed"] == ["mapbox", "sld11", "json"]
+    assert "styles/default?f=qml" in several.json()["detail_en"]
+    assert drawn.get("/ogc/styles/default", headers={"Accept": QML}).status_code == 406
     first = drawn.get(path)
     assert drawn.get(path, headers={"If-None-Match": first.headers["etag"]}).status_code == 304
 
@@ -124,7 +132,9 @@ def test_sld_of_rasters_gives_each_code_its_colour(drawn):
     root = ET.fromstring(drawn.get("/ogc/collections/codes/styles/default?f=sld11").content)
     raster = root.find(".//se:RasterSymbolizer", NS)
     assert raster.findtext("se:ChannelSelection/se:GrayChannel/se:SourceChannelName", namespaces=NS) == "1"
-    parts = list(raster.find("se:ColorMap/se:Categorize", NS))[1:]
+    categorize = raster.find("se:ColorMap/se:Categorize", NS)
+    assert set(categorize.keys()) == {"fallbackValue"}  # a threshold belongs to what follows, unless it is said
+    parts = list(categorize)[1:]
     values = [p.text for p in parts if p.tag.endswith("Value")]
     thresholds = [float(p.text) for p in parts if p.tag.endswith("Threshold")]
 
@@ -144,6 +154,30 @@ def test_sld_of_rasters_gives_each_code_its_colour(drawn):
     ]
 
 
+def test_qgis_style_has_a_rule_a_class_and_a_colour_a_code(drawn):
+    root = ET.fromstring(drawn.get("/ogc/collections/squares/styles/default?f=qml").content)
+    assert root.tag == "qgis"
+    [heading] = root.findall("renderer-v2/rules/rule")
+    assert heading.get("label").startswith("方格 <&>")
+    colours = {s.get("name"): s.find("layer/Option/Option[@name='color']").get("value") for s in root.iter("symbol")}
+    assert {r.get("filter"): colours[r.get("symbol")] for r in heading} == {
+        '"kind" = 1': "255,0,0,255",
+        '"kind" = 2': "0,255,0,255",
+    }
+    codes = ET.fromstring(drawn.get("/ogc/collections/codes/styles/default?f=qml").content)
+    renderer = codes.find("pipe/rasterrenderer")
+    assert (renderer.get("type"), renderer.get("band")) == ("paletted", "1")
+    found = {int(e.get("value")): bytes.fromhex(e.get("color")[1:]) for e in codes.iter("paletteEntry")}
+    assert found == {code: bytes(drawn.codes[code - 1]) for code in range(1, 17)}
+    other = ET.fromstring(drawn.get("/ogc/collections/codes/styles/other?f=qml").content)
+    assert other.find("pipe/rasterrenderer").get("band") == "2"
+    height = ET.fromstring(drawn.get("/ogc/collections/height/styles/default?f=qml").content)
+    assert [(i.get("value"), i.get("color")) for i in height.iter("item")] == [
+        ("0.0", "#000000"),
+        ("1000.0", "#ffffff"),
+    ]
+
+
 def test_our_own_encoding_is_the_block_of_the_layer(drawn):
     found = drawn.get("/ogc/collections/codes/styles/other?f=json").json()
     definition = drawn.datastore.snapshot().catalog["codes"]
@@ -157,7 +191,7 @@ def test_metadata_names_title_licence_sheets_and_attributes(drawn):
     en = drawn.get("/ogc/collections/squares/styles/default/metadata", params={"lang": "en"}).json()
     assert (zh["title"], en["title"]) == ("方格 <&>", "Squares <&>")
     assert zh["license"] == "CC-BY-4.0"
-    assert {s["link"]["type"] for s in zh["stylesheets"]} == {MAPBOX, SLD, "application/json"}
+    assert {s["link"]["type"] for s in zh["stylesheets"]} == {MAPBOX, SLD, QML, "application/json"}
     assert zh["layers"][0]["type"] == "polygons"
     assert [a["id"] for a in zh["layers"][0]["attributes"]] == ["kind"]
     for link in zh["links"]:
