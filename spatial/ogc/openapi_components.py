@@ -232,7 +232,7 @@ def _parameters(max_page: int) -> dict[str, Any]:
             f"features a page; above {max_page} it is lowered to {max_page}",
             {"type": "integer", "minimum": 1, "maximum": max_page, "default": 10},
         ),
-        parameter("offset", "跳过的要素数", "features to skip", {"type": "integer", "minimum": 0, "default": 0}),
+        parameter("offset", "跳过的条数", "entries to skip", {"type": "integer", "minimum": 0, "default": 0}),
         parameter(
             "after",
             "从此编号之后开始（next 链接使用）",

@@ -106,7 +106,12 @@ def process_paths() -> dict[str, Any]:
     paths: dict[str, Any] = {
         "/processes": {
             "get": get_operation(
-                "processes", "getProcesses", "分析处理", "Processes", "ProcessList", [_LIMIT, *DOCUMENT]
+                "processes",
+                "getProcesses",
+                "分析处理",
+                "Processes",
+                "ProcessList",
+                [_LIMIT, ref("parameters", "offset"), *DOCUMENT],
             )
         },
     }

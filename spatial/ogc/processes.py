@@ -86,13 +86,14 @@ class _Handlers:
 
     async def processes(self, request: Request) -> Response:
         """``/processes``."""
-        call = read_call(self.datastore, request, ("limit", *DOCUMENT_PARAMETERS))
+        call = read_call(self.datastore, request, ("limit", "offset", *DOCUMENT_PARAMETERS))
         known = list(processes())
         limit = _whole(call, "limit", 1, len(known))
+        offset = _whole(call, "offset", 0, 0)
         etag = call.etag("processes")
         if (unchanged := call.unchanged(etag)) is not None:
             return unchanged
-        found = [summary(info, call) for info in known[:limit]]
+        found = [summary(info, call) for info in known[offset : offset + limit]]
         if call.format == "html":
             rows = [
                 {
@@ -106,7 +107,8 @@ class _Handlers:
             return call.page(
                 "document.html", etag, {"heading": call.say("分析处理", "Processes"), "rows": rows, "document": None}
             )
-        return call.answer({"processes": found, "links": call.self_links()}, etag)
+        links = [*call.self_links(), *_neighbours(call, offset, limit, len(known))]
+        return call.answer({"processes": found, "links": links}, etag)
 
     async def process(self, request: Request) -> Response:
         """``/processes/{id}``."""
@@ -236,14 +238,7 @@ class _Handlers:
                 for job in found
             ]
             return _page(call, call.say("任务", "Jobs"), None, rows)
-        links = call.self_links()
-        if offset + len(found) < matched:
-            links.append(
-                link(call.here({"offset": str(offset + limit)}), "next", JSON, call.say("下一页", "Next page"))
-            )
-        if offset > 0:
-            before = str(max(offset - limit, 0))
-            links.append(link(call.here({"offset": before}), "prev", JSON, call.say("上一页", "Previous page")))
+        links = [*call.self_links(), *_neighbours(call, offset, limit, matched)]
         document = {"jobs": [status_info(job, call) for job in found], "links": links, "numberMatched": matched}
         return Response(orjson.dumps(document), 200, _NO_STORE, JSON)
 
@@ -364,6 +359,17 @@ def _check_layers(datastore: DataStore, info: ProcessInfo, inputs: dict[str, Any
     """Refuse at once what the run would refuse later."""
     chosen = analysis(info.id)
     replaced_inputs(datastore.snapshot(), chosen, chosen.parameters.model_validate(inputs), layers)
+
+
+def _neighbours(call: Call, offset: int, limit: int, matched: int) -> list[dict[str, Any]]:
+    """Links to the next and the previous page of a list."""
+    links = []
+    if offset + limit < matched:
+        links.append(link(call.here({"offset": str(offset + limit)}), "next", JSON, call.say("下一页", "Next page")))
+    if offset > 0:
+        before = str(max(offset - limit, 0))
+        links.append(link(call.here({"offset": before}), "prev", JSON, call.say("上一页", "Previous page")))
+    return links
 
 
 def _whole(call: Call, name: str, least: int, default: int) -> int:

@@ -108,7 +108,16 @@ def test_the_queue_is_bounded_and_a_waiting_job_can_be_dismissed(client):
 def test_process_list_and_description(client):
     listed = client.get("/ogc/processes").json()
     assert {"echo", "sample-lowland", "urban-suitability"} <= {p["id"] for p in listed["processes"]}
-    assert len(client.get("/ogc/processes?limit=1").json()["processes"]) == 1
+    page, seen = client.get("/ogc/processes?limit=7").json(), []
+    while True:
+        seen += [p["id"] for p in page["processes"]]
+        more = [link["href"] for link in page["links"] if link["rel"] == "next"]
+        if not more:
+            break
+        page = client.get(more[0]).json()
+    assert seen == [p["id"] for p in listed["processes"]]
+    assert any(link["rel"] == "prev" for link in page["links"])
+    assert client.get("/ogc/processes?offset=-1").status_code == 400
     for process in listed["processes"]:
         assert set(process["jobControlOptions"]) == {"sync-execute", "async-execute", "dismiss"}
     found = client.get("/ogc/processes/sample-lowland").json()

@@ -256,13 +256,14 @@ WORSE = {  # factor → (low, high, +1 if a greater value is worse)
 @settings(deadline=None, max_examples=150)
 @given(st.data())
 def test_a_worse_factor_never_gives_a_better_grade(data: st.DataObject) -> None:
-    cell = {"water-surface": 0.0}
-    for name, (low, high, _) in WORSE.items():
-        whole = name in {"soil-environment", "meteorological-hazard", "patch"}
-        cell[name] = data.draw(st.sampled_from([1.0, 3.0, 5.0]) if whole else st.floats(low, high, width=32))
+    def value(name: str) -> float:
+        low, high, _ = WORSE[name]
+        classes = name in {"soil-environment", "meteorological-hazard", "patch"}  # nothing lies between 1, 3 and 5
+        return data.draw(st.sampled_from([1.0, 3.0, 5.0]) if classes else st.floats(low, high, width=32))
+
+    cell = {"water-surface": 0.0} | {name: value(name) for name in WORSE}
     name = data.draw(st.sampled_from(sorted(WORSE)))
-    low, high, sense = WORSE[name]
-    other = data.draw(st.floats(low, high, width=32))
+    sense, other = WORSE[name][2], value(name)
     worse = cell | {name: max(cell[name], other) if sense > 0 else min(cell[name], other)}
     chain = agricultural_chain(RULES, ALL)
     grades = [int(chain.run({k: np.array([v], np.float32) for k, v in c.items()}).grade[0]) for c in (cell, worse)]
