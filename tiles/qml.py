@@ -10,7 +10,6 @@ Source: the files that QGIS 3.22 writes; what it cannot read: https://github.com
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
@@ -35,6 +34,7 @@ from tiles.styles import (
     rgba,
     style_of,
 )
+from tiles.xml_text import legal_text
 
 if TYPE_CHECKING:
     from spatial.catalog import Layer, Text
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 __all__ = ["qml_document"]
 
-_ILLEGAL = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _PIXEL_MM = 25.4 / 96
 _DEGREE_M = SEMI_MAJOR_M * math.pi / 180
 _SCALE_AT_ZOOM_0 = 559_082_264.028
@@ -79,9 +78,9 @@ def qml_document(choice: StyleChoice) -> bytes:
 
 
 def _add(parent: ET.Element, tag: str, text: str | None = None, /, **attributes: str) -> ET.Element:
-    legal = {name.rstrip("_"): _ILLEGAL.sub("?", value) for name, value in attributes.items()}
+    legal = {name.rstrip("_"): legal_text(value) for name, value in attributes.items()}
     element = ET.SubElement(parent, tag, legal)
-    element.text = None if text is None else _ILLEGAL.sub("?", text)
+    element.text = None if text is None else legal_text(text)
     return element
 
 

@@ -8,7 +8,6 @@ Source: OGC 05-078r4 (SLD 1.1), OGC 05-077r4 (Symbology Encoding 1.1), OGC 04-09
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
@@ -31,6 +30,7 @@ from tiles.styles import (
     rgba,
     style_of,
 )
+from tiles.xml_text import legal_text
 
 if TYPE_CHECKING:
     from spatial.catalog import Layer, Text
@@ -46,7 +46,6 @@ _NAMESPACES = {
     "xmlns:ogc": "http://www.opengis.net/ogc",
     "xmlns:xlink": "http://www.w3.org/1999/xlink",
 }
-_ILLEGAL = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _CLEAR = "#ffffff00"
 
 
@@ -75,7 +74,7 @@ def sld_document(choice: StyleChoice) -> bytes:
 
 def _add(parent: ET.Element, tag: str, text: str | None = None, /, **attributes: str) -> ET.Element:
     element = ET.SubElement(parent, tag, attributes)
-    element.text = None if text is None else _ILLEGAL.sub("?", text)
+    element.text = None if text is None else legal_text(text)
     return element
 
 

@@ -8,7 +8,6 @@ in the axis order of its CRS: EPSG:4490 latitude first, the zones northing first
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
@@ -19,6 +18,7 @@ from spatial.store.datastore import Published
 from spatial.store.raster import PublishedRaster
 from tiles.custom_sets import CUSTOM_SETS, custom_set, matrix_set
 from tiles.matrix import TIANDITU
+from tiles.xml_text import legal_text
 
 __all__ = ["TileRequest", "capabilities", "exception_report", "keywords", "operation", "tile_request"]
 
@@ -52,7 +52,6 @@ _LOCATORS = {
 """Parameter of an error → name in a WMTS request."""
 _HTTP = {"OperationNotSupported": 501, "NoApplicableCode": 500}
 """Exception code → HTTP status (OGC 07-057r7); every other code is 400."""
-_ILLEGAL = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class TileRequest(NamedTuple):
@@ -148,7 +147,7 @@ def _code(error: SpatialError) -> str:
 
 def _legal(text: str) -> str:
     """Text without the characters that XML 1.0 cannot hold (a caller's value can have them)."""
-    return _ILLEGAL.sub("?", text)
+    return legal_text(text)
 
 
 def tile_request(query: Mapping[str, str]) -> TileRequest:

@@ -6,7 +6,6 @@ Names are written with their prefixes, because ElementTree keeps one table of pr
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -22,6 +21,7 @@ from tiles.maps.grid import Extent, project_extent
 from tiles.maps.request import MOST_SIDE
 from tiles.style_choices import StyleChoice, layer_styles
 from tiles.wms.request import FORMATS, INFO_FORMATS, MOST_LAYERS, crs_name
+from tiles.xml_text import legal_text
 
 if TYPE_CHECKING:
     from spatial.catalog import Theme
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["capabilities", "exception_report", "legend_bytes"]
 
-_ILLEGAL = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _TITLE = "湖北一张图 / OneMap Hubei"
 _ABSTRACT = (
     "湖北省国土空间一张图的地图服务；标注“合成示例”的图层不是真实数据。 / Maps of the one map of Hubei's territory; "
@@ -40,7 +39,7 @@ _ABSTRACT = (
 def _add(parent: ET.Element, tag: str, text: str | None = None, /, **attributes: str) -> ET.Element:
     named = {name.replace("_", ":") if name.startswith("xlink") else name: value for name, value in attributes.items()}
     element = ET.SubElement(parent, tag, named)
-    element.text = None if text is None else _ILLEGAL.sub("?", text)
+    element.text = None if text is None else legal_text(text)
     return element
 
 
@@ -259,7 +258,7 @@ def exception_report(error: SpatialError, version: str) -> tuple[bytes, str, int
     if error.details.get("parameter") and version == "1.3.0":
         attributes["locator"] = str(error.details["parameter"]).upper()
     element = ET.SubElement(root, "ServiceException", attributes)
-    element.text = _ILLEGAL.sub("?", f"{error.zh} / {error.en}")
+    element.text = legal_text(f"{error.zh} / {error.en}")
     document: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
     media_type = "text/xml" if version == "1.3.0" else "application/vnd.ogc.se_xml"
     return document, media_type, 200 if isinstance(error, UserError) else status(error)

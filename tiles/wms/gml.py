@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from xml.etree import ElementTree as ET
 
 from spatial.crs import CRS84, ServedCRS, round_coordinates, to_wire, transform_geometries
+from tiles.xml_text import legal_text
 
 if TYPE_CHECKING:
     from tiles.maps.picture import MapLayer
 
 __all__ = ["gml_document"]
 
-_ILLEGAL = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _OURS = "urn:onemap:features"
 
 
@@ -61,7 +61,7 @@ def _name(text: str) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return _ILLEGAL.sub("?", f"{value:.15g}" if isinstance(value, float) else str(value))
+    return legal_text(f"{value:.15g}" if isinstance(value, float) else str(value))
 
 
 class _Second:

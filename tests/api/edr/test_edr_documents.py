@@ -96,7 +96,7 @@ def test_conformance(world: SimpleNamespace) -> None:
     "/req/edr/corridor-width-definition", "/req/core/rc-bbox-definition",
 )  # fmt: skip
 def test_openapi_is_what_is_read(world: SimpleNamespace, describing: Any) -> None:
-    from spatial.ogc.edr.queries import parameters_of_query
+    from spatial.ogc.edr.queries import Query, parameters_of_query
 
     document = world.client.get("/ogc/openapi").json()
 
@@ -112,14 +112,16 @@ def test_openapi_is_what_is_read(world: SimpleNamespace, describing: Any) -> Non
             (f"/collections/{layer}/instances/{{instanceId}}", {"instanceId"}),
         ):
             extra |= {"collectionId"}
-            queries = ["position", "radius", "area", "cube", "corridor"] + (["trajectory"] if raster else [])
+            queries: list[Query] = ["position", "radius", "area", "cube", "corridor"] + (
+                ["trajectory"] if raster else []
+            )
             for query in queries:
                 operation = describing(document, f"{base}/{query}")["get"]
                 found = {p["name"]: p for p in map(resolve, operation["parameters"])}
                 # One description stands for rasters and stations: it names what either takes, and says of which.
-                either = {n for kind in (True, False) for n in parameters_of_query(query, raster=kind)}  # type: ignore[arg-type]
+                either = {n for kind in (True, False) for n in parameters_of_query(query, raster=kind)}
                 assert set(found) == (either | extra)
-                assert set(parameters_of_query(query, raster=raster)) <= set(found)  # type: ignore[arg-type]
+                assert set(parameters_of_query(query, raster=raster)) <= set(found)
                 if "coords" in found:
                     assert found["coords"]["required"]
                     assert found["coords"]["schema"]["type"] == "string"
